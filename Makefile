@@ -1,0 +1,36 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt
+
+# Without compiled bytecode every import of TensorFlow costs 20 seconds in place of 7.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test check install
+.DEFAULT_GOAL := run
+
+run: .venv/.installed  ## the whole pipeline on drawn faces: no download, a few minutes
+	$(BIN)/mien run drawn_faces
+
+test: .venv/.installed-test check  ## what CI runs
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: .venv/.installed-test  ## .venv with everything, for developing
+
+.venv/bin/uv:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in {(3, 11), (3, 12)} and f"mien needs Python 3.11 or 3.12, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+
+.venv/.installed: .venv/bin/uv pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	touch $@
+
+.venv/.installed-test: .venv/bin/uv pyproject.toml constraints.txt
+	$(INSTALL) -e '.[test]'
+	touch .venv/.installed $@

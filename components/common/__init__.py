@@ -1,0 +1,1 @@
+"""What components share: images, faces, examples, records, Beam, figures, tracking, progress."""

@@ -1,0 +1,40 @@
+"""JSON files, and the digests by which files are compared."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds."""
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file for people to read too; makes its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(folder: Path) -> dict[str, dict[str, Any]]:
+    """`size` and `sha256` of every file below a folder, by relative path in sorted order."""
+    return {
+        path.relative_to(folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": sha256_file(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def combined_digest(files: dict[str, dict[str, Any]]) -> str:
+    """One SHA-256 over what `file_digests` found."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""Decoding and fitting of images: the one way from encoded bytes to the pixels a model sees.
+
+Transform calls these functions on every example and the exported SavedModel holds them in its
+graph, so that the same picture gives the same pixels in training and in serving.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+class UndecodableImageError(ValueError):
+    """The bytes are no whole JPEG, PNG, BMP or GIF."""
+
+
+def decode(encoded: Any) -> Any:
+    """Decodes a scalar string tensor to uint8 [height, width, 3]; of a GIF, the first frame.
+
+    Always to three channels: `tf.io.decode_image(channels=1)` refuses BMP and GIF.
+    """
+    return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def fit(image: Any, height: int, width: int, channels: int) -> Any:
+    """Fits a uint8 [h, w, 3] image tensor to uint8 [height, width, channels]; 1 channel is gray.
+
+    Bilinear with antialiasing, rounded to whole pixel values; an image of that size stays as it is.
+    """
+    if channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    resized = tf.image.resize(image, (height, width), method="bilinear", antialias=True)
+    return tf.ensure_shape(
+        tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8), (height, width, channels)
+    )
+
+
+def decode_image(encoded: bytes) -> NDArray[np.uint8]:
+    """Decodes bytes to uint8 [height, width, 3].
+
+    Raises:
+        UndecodableImageError: with the decoder's own reason.
+    """
+    try:
+        return decode(tf.constant(encoded)).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        reason = error.message.splitlines()[0].removeprefix("{{function_node __wrapped__")
+        raise UndecodableImageError(reason.split("}}")[-1].strip()[:200]) from None
+
+
+@cache
+def _fitter(height: int, width: int, channels: int) -> Any:
+    return tf.function(
+        lambda image: fit(image, height, width, channels),
+        input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)],
+    )
+
+
+def fit_image(
+    image: NDArray[np.uint8], height: int, width: int, channels: int
+) -> NDArray[np.uint8]:
+    """`fit` for an array; traced once a size, since eager calls cost more than the work."""
+    return _fitter(height, width, channels)(image).numpy()
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """Encodes uint8 [height, width, 1 or 3] as PNG, without loss."""
+    return tf.io.encode_png(image).numpy()
+
+
+def decode_png(encoded: bytes) -> NDArray[np.uint8]:
+    """Decodes what `encode_png` made, with the channels that it has."""
+    return tf.io.decode_png(encoded).numpy()

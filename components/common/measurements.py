@@ -1,0 +1,53 @@
+"""What StatisticsGen measures on every image, for the components that judge it."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Measurement(NamedTuple):
+    """One image, measured.
+
+    Attributes:
+        id: the example's.
+        width: in pixels; 0 where the image cannot be decoded.
+        height: in pixels; 0 where the image cannot be decoded.
+        mean: of all pixel values, 0..255.
+        std: of all pixel values.
+        sha256: of size and pixels, so that the same picture in another file format counts as same.
+        error: why the image cannot be decoded, or "".
+    """
+
+    id: str
+    width: int
+    height: int
+    mean: float
+    std: float
+    sha256: str
+    error: str
+
+
+def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
+    """Writes one row an image."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Measurement._fields)
+        writer.writerows(measurements)
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """Reads what `write_measurements` wrote."""
+    with path.open(newline="") as file:
+        return [
+            Measurement(
+                id=row["id"],
+                width=int(row["width"]),
+                height=int(row["height"]),
+                mean=float(row["mean"]),
+                std=float(row["std"]),
+                sha256=row["sha256"],
+                error=row["error"],
+            )
+            for row in csv.DictReader(file)
+        ]

@@ -1,0 +1,174 @@
+"""InfraValidator: starts the model server on the export and asks it what the Evaluator was asked.
+
+Reads:   model, transformed_examples, evaluation
+Writes:  infra_blessing (infra_blessing.json: the verdict, the largest difference, the server)
+
+The images are of the split that the Evaluator judged: the answers are compared with its stored
+predictions, and nothing is selected by them.
+"""
+
+import base64
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import requests
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from components.common import images, progress, records
+from components.common.files import read_json, write_json
+from components.common.predictions import read_predictions
+
+MODEL_NAME = "candidate"
+START_TIMEOUT = 120.0
+ANSWER_TIMEOUT = 60.0
+
+
+class ServerDidNotStartError(RuntimeError):
+    """The server ended, or did not answer in time; carries what it printed."""
+
+
+def validate_infra(
+    model: Path,
+    transformed_examples: Path,
+    evaluation: Path,
+    infra_blessing: Path,
+    *,
+    examples: int,
+    tolerance: float,
+) -> dict[str, Any]:
+    """Serves the export, sends real images by REST and gRPC, compares; returns a verdict.
+
+    Args:
+        model: what Trainer wrote.
+        transformed_examples: what Transform wrote.
+        evaluation: the Evaluator's predictions.
+        infra_blessing: folder to fill.
+        examples: how many images are sent.
+        tolerance: the largest difference of a probability that still counts as the same.
+
+    Returns:
+        `infra_blessing` (`BLESSED` or `NOT_BLESSED`) and, for each way of asking, the largest
+        difference.
+
+    Raises:
+        ServerDidNotStartError: with the server's last words.
+    """
+    expected = read_predictions(evaluation / "predictions.csv")
+    judged = read_json(evaluation / "metrics.json")["split"]
+    split = records.load_split(transformed_examples, judged)
+    pixels = split.images[:examples]
+    probabilities = np.array([expected[example_id] for example_id in split.ids[:examples]])
+    progress.say("starting the server")
+    with tempfile.TemporaryDirectory(prefix="mien-infra-") as folder:
+        base_path = Path(folder) / MODEL_NAME
+        shutil.copytree(model / "saved_model", base_path / "1")
+        with _server(base_path) as (rest_port, grpc_port):
+            progress.say(f"asking for {len(pixels)} images by REST and gRPC")
+            answers = _ask(pixels, rest_port, grpc_port)
+    differences = {
+        way: float(np.abs(answer - probabilities).max()) for way, answer in answers.items()
+    }
+    same = all(difference <= tolerance for difference in differences.values())
+    verdict = {
+        "infra_blessing": "BLESSED" if same else "NOT_BLESSED",
+        "images": len(pixels),
+        "tolerance": tolerance,
+        "largest_difference": differences,
+    }
+    write_json(infra_blessing / "infra_blessing.json", verdict)
+    return verdict
+
+
+def _ask(pixels: NDArray[np.uint8], rest_port: int, grpc_port: int) -> dict[str, NDArray[Any]]:
+    """The probabilities of the images, by each way that a client may ask."""
+    encoded = [images.encode_png(image) for image in pixels]
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        return {
+            "REST serving_default": _ask_rest(encoded, rest_port),
+            "gRPC serving_default": _ask_grpc(stub, "serving_default", "image_bytes", encoded),
+            "gRPC predict_pixels": _ask_grpc(
+                stub, "predict_pixels", "pixels", pixels.astype(np.float32)
+            ),
+        }
+
+
+def _ask_rest(encoded: Sequence[bytes], port: int) -> NDArray[Any]:
+    instances = [{"b64": base64.b64encode(image).decode()} for image in encoded]
+    response = requests.post(
+        f"http://127.0.0.1:{port}/v1/models/{MODEL_NAME}:predict",
+        json={"instances": instances},
+        timeout=ANSWER_TIMEOUT,
+    )
+    response.raise_for_status()
+    return np.array([answer["probabilities"] for answer in response.json()["predictions"]])
+
+
+def _ask_grpc(stub: Any, signature: str, name: str, values: Any) -> NDArray[Any]:
+    request = predict_pb2.PredictRequest(inputs={name: tf.make_tensor_proto(values)})
+    request.model_spec.name = MODEL_NAME
+    request.model_spec.signature_name = signature
+    response = stub.Predict(request, timeout=ANSWER_TIMEOUT)
+    return tf.make_ndarray(response.outputs["probabilities"])
+
+
+@contextmanager
+def _server(base_path: Path) -> Iterator[tuple[int, int]]:
+    """Runs the embedded server for the length of the block, started by its command.
+
+    Not `tensorflow_model_server`, which takes the same flags but listens on every address.
+    """
+    rest_port, grpc_port = _free_port(), _free_port()
+    command = [
+        *(sys.executable, "-m", "deploy.server"),
+        f"--model_name={MODEL_NAME}",
+        f"--model_base_path={base_path}",
+        f"--port={grpc_port}",
+        f"--rest_api_port={rest_port}",
+    ]
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=_quiet())
+        try:
+            _wait_until_available(process, rest_port, output)
+            yield rest_port, grpc_port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_available(process: subprocess.Popen[bytes], port: int, output: Any) -> None:
+    url = f"http://127.0.0.1:{port}/v1/models/{MODEL_NAME}"
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if requests.get(url, timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.1)
+    output.seek(0)
+    last_words = " ".join(output.read().split())[-500:]
+    raise ServerDidNotStartError(f"the model server did not start: {last_words}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _quiet() -> dict[str, str]:
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}

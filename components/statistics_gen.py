@@ -1,0 +1,125 @@
+"""StatisticsGen: measures every image, and draws what a person would look at first.
+
+Reads:   examples
+Writes:  statistics (statistics.json, measurements.csv, class_counts.png, contact_sheet.png)
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common import figures, images, progress
+from components.common.beam import map_shards, shard_bounds
+from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
+from components.common.files import write_json
+from components.common.measurements import Measurement, read_measurements, write_measurements
+
+IMAGES_A_SHARD = 500
+SHEET_COLUMNS = 8
+
+
+def generate_statistics(
+    examples: Path, statistics: Path, *, beam: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Measures all images on Beam; writes and returns the statistics of each split.
+
+    Images that cannot be decoded are counted as such and left out of the means.
+    """
+    statistics.mkdir(parents=True, exist_ok=True)
+    table, labels = read_table(examples), read_dataset(examples)["labels"]
+    shards = max(1, math.ceil(len(table) / IMAGES_A_SHARD))
+    map_shards(partial(_measure_shard, examples, statistics, shards), shards, beam)
+    measurements = _merge_shards(statistics, shards)
+    summary = summarize(table, measurements)
+    write_json(statistics / "statistics.json", summary)
+    counts = {split: of_split["classes"] for split, of_split in summary.items()}
+    figures.class_bars(counts, labels, statistics / "class_counts.png")
+    sheet = {label: list(_first_images(examples, table, measurements, label)) for label in labels}
+    figures.contact_sheet(sheet, statistics / "contact_sheet.png", columns=SHEET_COLUMNS)
+    return summary
+
+
+def measure(example_id: str, encoded: bytes) -> Measurement:
+    """Decodes one image and measures it; one that cannot be decoded has an error in place."""
+    try:
+        image = images.decode_image(encoded)
+    except images.UndecodableImageError as error:
+        return Measurement(example_id, 0, 0, 0.0, 0.0, "", str(error))
+    height, width = image.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}:".encode() + image.tobytes()).hexdigest()
+    return Measurement(
+        example_id, width, height, float(image.mean()), float(image.std()), digest, ""
+    )
+
+
+def summarize(
+    table: Sequence[Example], measurements: Sequence[Measurement]
+) -> dict[str, dict[str, Any]]:
+    """The statistics of each split that has examples; pixel values 0..255."""
+    by_split: dict[str, list[tuple[Example, Measurement]]] = {split: [] for split in SPLITS}
+    for row, measurement in zip(table, measurements, strict=True):
+        by_split[row.split].append((row, measurement))
+    return {split: _summarize_split(pairs) for split, pairs in by_split.items() if pairs}
+
+
+def _summarize_split(pairs: Sequence[tuple[Example, Measurement]]) -> dict[str, Any]:
+    whole = [measurement for _, measurement in pairs if not measurement.error]
+    pixels = np.array([m.width * m.height for m in whole], dtype=np.float64)
+    means, stds = np.array([m.mean for m in whole]), np.array([m.std for m in whole])
+    mean = float(np.average(means, weights=pixels)) if whole else 0.0
+    square = float(np.average(means**2 + stds**2, weights=pixels)) if whole else 0.0
+    return {
+        "images": len(pairs),
+        "undecodable": len(pairs) - len(whole),
+        "subjects": len({row.subject for row, _ in pairs if row.subject}),
+        "classes": dict(Counter(row.label for row, _ in pairs)),
+        "sizes": dict(Counter(f"{m.width}x{m.height}" for m in whole).most_common()),
+        "pixel_mean": mean,
+        "pixel_std": math.sqrt(max(square - mean**2, 0.0)),
+        "brightness_quantiles": np.quantile(means, [0, 0.05, 0.5, 0.95, 1]).tolist()
+        if whole
+        else [],
+    }
+
+
+def _measure_shard(examples: Path, statistics: Path, shards: int, shard: int) -> dict[str, int]:
+    table = read_table(examples)
+    start, stop = shard_bounds(len(table), shards)[shard]
+    encoded = read_encoded(examples, start, stop)
+    measured = [
+        measure(row.id, image) for row, image in zip(table[start:stop], encoded, strict=True)
+    ]
+    write_measurements(statistics / f"shard-{shard:05d}.csv", measured)
+    progress.say(f"{stop:,}/{len(table):,} images")
+    return {"measured": len(measured)}
+
+
+def _merge_shards(statistics: Path, shards: int) -> list[Measurement]:
+    merged: list[Measurement] = []
+    for shard in range(shards):
+        part = statistics / f"shard-{shard:05d}.csv"
+        merged += read_measurements(part)
+        part.unlink()
+    write_measurements(statistics / "measurements.csv", merged)
+    return merged
+
+
+def _first_images(
+    examples: Path, table: Sequence[Example], measurements: Sequence[Measurement], label: str
+) -> Iterator[NDArray[np.uint8]]:
+    """The first train images of a class that can be decoded."""
+    indices = (
+        index
+        for index, (row, measurement) in enumerate(zip(table, measurements, strict=True))
+        if row.split == "train" and row.label == label and not measurement.error
+    )
+    for index in islice(indices, SHEET_COLUMNS):
+        yield images.decode_image(next(read_encoded(examples, index, index + 1)))

@@ -1,0 +1,250 @@
+"""Transform: from raw pictures to the pixels that models see, on Beam.
+
+Reads:   examples, anomalies
+Writes:  transformed_examples (TFRecord shards, shards.json, recipe.json, counts.json, rejected.csv,
+         before_after.png)
+"""
+
+import csv
+import math
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common import figures, images, progress, records
+from components.common.beam import map_shards, shard_bounds
+from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
+from components.common.faces import crop_face
+from components.common.files import read_json, write_json
+from components.common.recipe import Recipe, write_recipe
+from components.common.records import Record, Shard
+
+IMAGES_A_SHARD = 500
+SHEET_COLUMNS = 8
+
+
+class LostExamplesError(RuntimeError):
+    """Images in are not images kept plus images rejected."""
+
+
+class Rejection(NamedTuple):
+    """An image that was left out, and why."""
+
+    id: str
+    split: str
+    source: str
+    reason: str
+
+
+class Copy(NamedTuple):
+    """A further copy of the record at `index` of a train shard, mirrored or as it is."""
+
+    index: int
+    mirrored: bool
+
+
+def transform(
+    examples: Path,
+    anomalies: Path,
+    transformed_examples: Path,
+    *,
+    recipe: Recipe,
+    horizontal_flip: bool,
+    balance: str,
+    beam: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Crops, fits and writes every example that is not quarantined; augments the train split only.
+
+    Args:
+        examples: the examples.
+        anomalies: names the quarantined ones, which are rejected with that reason.
+        transformed_examples: folder to fill.
+        recipe: what is done to each picture.
+        horizontal_flip: adds the mirror image of every train example.
+        balance: `none`, or `oversample`: tops every train class up to the largest with copies.
+        beam: Beam's pipeline options.
+
+    Returns:
+        For each split the images `in`, `kept` and `rejected` by reason, and the `copies` added.
+
+    Raises:
+        LostExamplesError: the counts do not add up.
+    """
+    transformed_examples.mkdir(parents=True, exist_ok=True)
+    table, labels = read_table(examples), read_dataset(examples)["labels"]
+    shards = max(1, math.ceil(len(table) / IMAGES_A_SHARD))
+    results = map_shards(
+        partial(_transform_shard, examples, anomalies, transformed_examples, shards, recipe),
+        shards,
+        beam,
+    )
+    written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
+    for result in results:
+        for split, shard in result["written"].items():
+            written[split].append(shard)
+    rejections = [Rejection(*row) for result in results for row in result["rejected"]]
+    counts = count(table, written, rejections)
+
+    train_labels = [result["train_labels"] for result in results if result["train_labels"]]
+    plan = plan_copies(train_labels, horizontal_flip=horizontal_flip, balance=balance)
+    copy_shard = partial(_copy_shard, transformed_examples, written["train"], plan)
+    copies = [result for result in map_shards(copy_shard, len(plan), beam) if result]
+    written["train"] += [Shard(**copy) for copy in copies]
+    counts["train"]["copies"] = sum(copy["records"] for copy in copies)
+
+    write_json(transformed_examples / "shards.json", written)
+    write_json(transformed_examples / "counts.json", counts)
+    _write_rejections(transformed_examples / "rejected.csv", rejections)
+    write_recipe(transformed_examples, recipe, labels)
+    shutil.copy(examples / "dataset.json", transformed_examples)
+    _draw_before_after(examples, table, rejections, recipe, transformed_examples)
+    return counts
+
+
+def plan_copies(
+    labels: Sequence[Sequence[int]], *, horizontal_flip: bool, balance: str
+) -> list[list[Copy]]:
+    """Which records of each train shard are copied.
+
+    Args:
+        labels: for each shard the labels of its records.
+        horizontal_flip: every record gets a mirrored copy.
+        balance: with `oversample`, further copies of the smaller classes, taken in turn from all
+            their pictures, until each class is as large as the largest.
+    """
+    variants = (False, True) if horizontal_flip else (False,)
+    pools: dict[int, list[tuple[int, Copy]]] = defaultdict(list)
+    for mirrored in variants:
+        for shard, of_shard in enumerate(labels):
+            for index, label in enumerate(of_shard):
+                pools[label].append((shard, Copy(index, mirrored)))
+    largest = max(map(len, pools.values()), default=0)
+    plan: list[list[Copy]] = [[] for _ in labels]
+    for pool in pools.values():
+        missing = largest - len(pool) if balance == "oversample" else 0
+        mirrored_ones = [entry for entry in pool if entry[1].mirrored]
+        for shard, copy in [*mirrored_ones, *islice(cycle(pool), missing)]:
+            plan[shard].append(copy)
+    return plan
+
+
+def count(
+    table: Sequence[Example],
+    written: Mapping[str, Sequence[Shard]],
+    rejections: Sequence[Rejection],
+) -> dict[str, dict[str, Any]]:
+    """Counts images in, kept and rejected for each split.
+
+    Raises:
+        LostExamplesError: a split's counts do not add up.
+    """
+    counts: dict[str, dict[str, Any]] = {}
+    for split in SPLITS:
+        rejected = Counter(rejection.reason for rejection in rejections if rejection.split == split)
+        seen = sum(row.split == split for row in table)
+        kept = sum(shard["records"] for shard in written[split])
+        if seen != kept + rejected.total():
+            raise LostExamplesError(
+                f"{split}: {seen} images in, {kept} kept and {rejected.total()} rejected"
+            )
+        counts[split] = {"in": seen, "kept": kept, "rejected": dict(rejected), "copies": 0}
+    return counts
+
+
+def _transform_shard(
+    examples: Path, anomalies: Path, out: Path, shards: int, recipe: Recipe, shard: int
+) -> dict[str, Any]:
+    """Transforms one slice of the table; writes a file for each split that has records in it."""
+    table, labels = read_table(examples), read_dataset(examples)["labels"]
+    quarantined = _read_quarantined(anomalies)
+    start, stop = shard_bounds(len(table), shards)[shard]
+    kept: dict[str, list[Record]] = defaultdict(list)
+    rejected: list[Rejection] = []
+    encoded_images = read_encoded(examples, start, stop)
+    for place, (row, encoded) in enumerate(zip(table[start:stop], encoded_images, strict=True)):
+        if place % 50 == 0:
+            progress.say(f"{start + place:,}/{len(table):,} images")
+        reason = quarantined.get(row.id, "")
+        pixels = None if reason else apply_recipe(images.decode_image(encoded), recipe)
+        if pixels is None:
+            reason = reason or "no cascade finds exactly one face"
+            rejected.append(Rejection(row.id, row.split, row.source, reason))
+        else:
+            label = labels.index(row.label)
+            png = images.encode_png(pixels)
+            kept[row.split].append(Record(png, label, row.id, row.subject, row.source))
+    return {
+        "written": {
+            split: records.write_shard(out / f"{split}-{shard:05d}.tfrecord", of_split)
+            for split, of_split in kept.items()
+        },
+        "train_labels": [record.label for record in kept["train"]] if "train" in kept else [],
+        "rejected": rejected,
+    }
+
+
+def apply_recipe(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | None:
+    """uint8 [h, w, 3] to uint8 [height, width, channels]; None where there is no face to crop."""
+    face = crop_face(image, recipe.face_crop) if recipe.face_crop else image
+    if face is None:
+        return None
+    return images.fit_image(face, recipe.height, recipe.width, recipe.channels)
+
+
+def _copy_shard(
+    out: Path, train: Sequence[Shard], plan: Sequence[Sequence[Copy]], shard: int
+) -> dict[str, Any]:
+    """Writes the copies that are planned of one train shard; {} where there are none."""
+    if not plan[shard]:
+        return {}
+    originals = records.read_shard(out / train[shard]["file"])
+    copies = (_copy(originals[copy.index], copy, n) for n, copy in enumerate(plan[shard]))
+    return dict(records.write_shard(out / f"train-copies-{shard:05d}.tfrecord", copies))
+
+
+def _copy(record: Record, copy: Copy, number: int) -> Record:
+    encoded = record.encoded
+    if copy.mirrored:
+        encoded = images.encode_png(images.decode_png(encoded)[:, ::-1])
+    return record._replace(encoded=encoded, id=f"{record.id}+{number}")
+
+
+def _read_quarantined(anomalies: Path) -> dict[str, str]:
+    found = read_json(anomalies / "anomalies.json")
+    return {entry["id"]: entry["reason"].split(":")[0] for entry in found["quarantined"]}
+
+
+def _write_rejections(path: Path, rejections: Sequence[Rejection]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Rejection._fields)
+        writer.writerows(rejections)
+
+
+def _draw_before_after(
+    examples: Path,
+    table: Sequence[Example],
+    rejections: Sequence[Rejection],
+    recipe: Recipe,
+    out: Path,
+) -> None:
+    """Draws pictures beside what becomes of them, and pictures that were rejected."""
+    reasons = {rejection.id: rejection.reason for rejection in rejections}
+    kept = (i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons)
+    lost = (i for i, row in enumerate(table) if reasons.get(row.id, "undecodable") != "undecodable")
+    before = [_raw(examples, index) for index in islice(kept, SHEET_COLUMNS)]
+    after = [pixels for image in before if (pixels := apply_recipe(image, recipe)) is not None]
+    rejected = [_raw(examples, index) for index in islice(lost, SHEET_COLUMNS)]
+    rows = {"before": before, "after": after, **({"rejected": rejected} if rejected else {})}
+    figures.contact_sheet(rows, out / "before_after.png", columns=SHEET_COLUMNS)
+
+
+def _raw(examples: Path, index: int) -> NDArray[np.uint8]:
+    return images.decode_image(next(read_encoded(examples, index, index + 1)))

@@ -1,0 +1,106 @@
+"""A small client of the REST API: encoded images in, predictions out.
+
+It needs `requests` alone, so that it imports in a moment and can be copied elsewhere. It speaks
+to any server of https://www.tensorflow.org/tfx/serving/api_rest.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+
+class ServerError(Exception):
+    """The server did not answer as hoped; the message is for a person, with the cure."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        label: the most probable class.
+        score: its probability, 0 to 1.
+        probabilities: of all classes, in the order of the model's labels.
+    """
+
+    label: str
+    score: float
+    probabilities: tuple[float, ...]
+
+
+def predict(
+    images: Sequence[bytes],
+    *,
+    url: str = "http://127.0.0.1:8501",
+    model: str,
+    timeout: float = 30.0,
+) -> list[Prediction]:
+    """Asks the server at `url` what `model` says of `images`.
+
+    Args:
+        images: encoded images, JPEG, PNG or BMP. One that cannot be decoded fails them all.
+        url: where the server's REST API is.
+        model: the name under which the model is served.
+        timeout: seconds to wait for the connection, and for the answer.
+
+    Returns:
+        A prediction for every image, in their order.
+
+    Raises:
+        ServerError: there is no server, it has no such model, it cannot read an image, or what
+            answers is no model server.
+    """
+    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
+    if not instances:
+        return []  # The API knows no empty request.
+    response = _post(f"{url}/v1/models/{model}:predict", {"instances": instances}, timeout)
+    if response.status_code != HTTPStatus.OK:
+        raise ServerError(_complaint(response, url, model))
+    try:
+        return [_prediction(row) for row in response.json()["predictions"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(
+            f"what answers at {url} for {model} is no model of mien: give the right url and model"
+        ) from error
+
+
+def _post(endpoint: str, body: dict[str, Any], timeout: float) -> requests.Response:
+    url = endpoint.split("/v1/")[0]
+    try:
+        return requests.post(endpoint, json=body, timeout=timeout)
+    except requests.Timeout as error:
+        raise ServerError(
+            f"the server at {url} did not answer in {timeout:g} s: "
+            "send fewer images, or allow it a longer timeout"
+        ) from error
+    except requests.RequestException as error:
+        raise ServerError(f"no server answers at {url}: start one with `mien serve`") from error
+
+
+def _complaint(response: requests.Response, url: str, model: str) -> str:
+    message = _message(response)
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return f"the server at {url} has no model {model}: `mien models` lists what can be served"
+    if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return f"the images are too large for the server at {url}, send fewer at once: {message}"
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        return (
+            f"the server at {url} cannot read an image, "
+            f"send whole JPEG, PNG or BMP files: {message}"
+        )
+    return f"the server at {url} answered {response.status_code}, look at its log: {message}"
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["error"]).partition("\n")[0]
+    except (ValueError, KeyError, TypeError):
+        return response.reason
+
+
+def _prediction(row: dict[str, Any]) -> Prediction:
+    return Prediction(row["label"], row["score"], tuple(row["probabilities"]))

@@ -1,0 +1,75 @@
+"""Version directories: which one is served, and whether it is whole.
+
+A base path holds a folder per version, named by its number. Nothing here imports TensorFlow, so
+that a wrong or broken folder is told at once.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from deploy.server.errors import StartError
+
+MANIFEST = "mien_manifest.json"
+
+
+def newest_version(base_path: Path) -> Path:
+    """Returns the folder of the highest version under `base_path`, after verifying it.
+
+    Raises:
+        StartError: `base_path` is missing, holds no version, or its newest version is not whole.
+    """
+    if not base_path.is_dir():
+        raise StartError(f"{base_path} is no folder: give the model's in --model_base_path")
+    versions = [path for path in base_path.iterdir() if _is_version(path)]
+    if not versions:
+        raise StartError(
+            f"{base_path} holds no version (a folder named by a number): "
+            "push a model first, or give another --model_base_path"
+        )
+    newest = max(versions, key=lambda path: int(path.name))
+    verify(newest)
+    return newest
+
+
+def verify(folder: Path) -> None:
+    """Checks that a version directory is whole, by its manifest where it has one.
+
+    The manifest's `files` maps each relative path to its `size` (bytes) and `sha256` (hex).
+
+    Raises:
+        StartError: `saved_model.pb` is missing, the manifest cannot be read, or a file is missing
+            or is not the one that the manifest describes.
+    """
+    if not (folder / "saved_model.pb").is_file():
+        raise StartError(f"{folder} is incomplete, it has no saved_model.pb: push the model again")
+    if (folder / MANIFEST).exists():
+        for name, size, sha256 in _manifest_files(folder):
+            if not _matches(folder / name, size, sha256):
+                raise StartError(
+                    f"{folder / name} is not the file that {MANIFEST} describes: "
+                    "push the model again"
+                )
+
+
+def _is_version(path: Path) -> bool:
+    # isdecimal alone would let other scripts' digits through, which TF Serving does not read.
+    return path.is_dir() and path.name.isascii() and path.name.isdecimal()
+
+
+def _manifest_files(folder: Path) -> list[tuple[str, int, str]]:
+    try:
+        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        return [(name, entry["size"], entry["sha256"]) for name, entry in files.items()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StartError(
+            f"{folder / MANIFEST} cannot be read ({error!r}): push the model again"
+        ) from error
+
+
+def _matches(path: Path, size: int, sha256: str) -> bool:
+    # The size first: it is free, and most broken copies are short.
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256

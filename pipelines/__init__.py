@@ -1,0 +1,1 @@
+"""The DAG, its configs, the runners, the artifact store and the command line."""

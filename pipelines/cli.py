@@ -1,0 +1,259 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="mien",
+    help="A machine-learning workflow for facial expressions: from raw archives to TF Serving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+datasets_app = typer.Typer(help="What data there is, and preparing it.")
+app.add_typer(datasets_app, name="datasets")
+
+ROOT = Path("mien_root")
+RootOption = Annotated[
+    Path, typer.Option("--root", help="Holds everything that runs make.", envvar="MIEN_ROOT")
+]
+RawDirOption = Annotated[
+    Path | None, typer.Option("--raw-dir", help="Where the dataset's raw files lie.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrides a value: trainer.epochs=5."),
+]
+ConfigArgument = Annotated[str, typer.Argument(help="A config's name, or a YAML file.")]
+ModelArgument = Annotated[str | None, typer.Argument(help="A pushed model's name.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Shows tracebacks and what libraries say.")
+]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    raw_dir: RawDirOption = None,
+    root: RootOption = ROOT,
+    override: SetOption = None,
+    until: Annotated[str | None, typer.Option(help="The last step to run.")] = None,
+    force: Annotated[list[str] | None, typer.Option(help="A step to execute again.")] = None,
+    require_blessing: Annotated[
+        bool, typer.Option("--require-blessing", help="Exits with 3 where it is not blessed.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Runs the pipeline here; a step is reused where nothing that it reads has changed."""
+    from rich.console import Console
+
+    from pipelines.config import load_config
+    from pipelines.display import print_result
+    from pipelines.run import run_pipeline
+
+    name, loaded = load_config(config, override or ())
+    console = Console()
+    finished = run_pipeline(
+        name,
+        loaded,
+        root=root,
+        raw_dir=raw_dir,
+        until=until,
+        force=force or (),
+        console=console,
+        quiet=not verbose,
+    )
+    print_result(console, finished, root)
+    if require_blessing and finished.blessing != "BLESSED":
+        raise typer.Exit(3)
+
+
+@datasets_app.callback(invoke_without_command=True)
+def datasets(context: typer.Context) -> None:
+    """Lists the datasets where no command is given."""
+    if context.invoked_subcommand is None:
+        list_datasets()
+
+
+@datasets_app.command("list")
+def list_datasets(raw_dir: RawDirOption = None) -> None:
+    """Lists the datasets and the raw files that each needs."""
+    from pipelines.datasets import wanted_files, where_raw_files_are
+    from tfds_builders.catalog import DATASETS
+
+    table = _table("dataset", "task", "raw files", "there")
+    for name, dataset in DATASETS.items():
+        there, _ = where_raw_files_are(name, raw_dir)
+        table.add_row(name, dataset.task, wanted_files(name), "yes" if there else "no")
+    _print(table)
+
+
+@datasets_app.command("show")
+def show_dataset(name: str, raw_dir: RawDirOption = None, root: RootOption = ROOT) -> None:
+    """Shows a dataset: its labels, where its files are, and the splits that were prepared."""
+    from pipelines.datasets import class_counts, prepared_table, where_raw_files_are
+    from tfds_builders.catalog import get_dataset
+
+    dataset = get_dataset(name)
+    there, where = where_raw_files_are(name, raw_dir)
+    _print(f"{name}: {dataset.task}\nlabels: {', '.join(dataset.labels)}\nraw files: {where}")
+    prepared = prepared_table(root, name)
+    if prepared is None:
+        _print(f"not prepared yet: mien datasets prepare {name}" + (" --raw-dir DIR" * (not there)))
+        return
+    table = _table("split", "images", "subjects", *dataset.labels)
+    for split, counts in class_counts(prepared).items():
+        subjects = {row.subject for row in prepared if row.split == split and row.subject}
+        cells = (counts.total(), len(subjects), *(counts[label] for label in dataset.labels))
+        table.add_row(split, *map(str, cells))
+    _print(table)
+
+
+@datasets_app.command("prepare")
+def prepare_dataset(
+    name: str,
+    raw_dir: RawDirOption = None,
+    root: RootOption = ROOT,
+    override: SetOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Runs ExampleGen alone, with the config of the dataset's name; a run reuses what it makes."""
+    run(name, raw_dir, root, override, until="example_gen", verbose=verbose)
+    show_dataset(name, raw_dir, root)
+
+
+@app.command("compile")
+def compile_(
+    config: ConfigArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    image: Annotated[str, typer.Option(help="The container image of the steps.")] = "mien:latest",
+    raw_dir: Annotated[str, typer.Option(help="The raw files, in the container.")] = "",
+    serving_dir: Annotated[str, typer.Option(help="Pushed models, in it.")] = "/mnt/mien/serving",
+    override: SetOption = None,
+) -> None:
+    """Writes the pipeline as YAML for Kubeflow Pipelines."""
+    from pipelines.config import load_config
+    from pipelines.kubeflow_runner import compile_pipeline
+
+    _, loaded = load_config(config, override or ())
+    compile_pipeline(loaded, output, image=image, raw_dir=raw_dir, serving_dir=serving_dir)
+    _print(f"wrote {output}")
+
+
+@app.command()
+def serve(
+    model: ModelArgument = None,
+    server: Annotated[
+        str, typer.Option(help="auto, embedded, tf-serving or docker.", metavar="SERVER")
+    ] = "auto",
+    host: HostOption = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(help="The port of gRPC.")] = 8500,
+    rest_port: Annotated[int, typer.Option(help="The port of REST.")] = 8501,
+    root: RootOption = ROOT,
+) -> None:
+    """Serves a pushed model with TF Serving's REST and gRPC interfaces."""
+    from deploy.serve import server_command
+    from pipelines.models import choose_model
+
+    name = choose_model(root, model)
+    command = server_command(
+        name,
+        (root / "serving" / name).resolve(),
+        server=server,
+        host=host,
+        grpc_port=grpc_port,
+        rest_port=rest_port,
+    )
+    os.execvp(command[0], command)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG or BMP.")],
+    url: Annotated[str, typer.Option(help="The server's REST address.")] = "http://127.0.0.1:8501",
+    model: Annotated[str | None, typer.Option(help="A pushed model's name.")] = None,
+    crop: Annotated[bool, typer.Option(help="Cuts the face out, as in training.")] = True,
+    json_: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Asks a server what the faces on pictures express."""
+    from pipelines.models import choose_model, newest_manifest
+    from pipelines.predict import predict_files
+
+    name = choose_model(root, model)
+    manifest = newest_manifest(root, name)
+    answers = predict_files(images, manifest, url=url, crop=crop)
+    if json_:
+        typer.echo(_json(answers))
+        return
+    table = _table("image", "label", "score", *manifest["labels"])
+    for answer in answers:
+        shares = (f"{share:.3f}" for share in answer["probabilities"].values())
+        table.add_row(answer["image"], answer["label"], f"{answer['score']:.3f}", *shares)
+    _print(table)
+
+
+@app.command()
+def ui(
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 5000,
+    root: RootOption = ROOT,
+) -> None:
+    """Opens the MLflow UI on the runs under the root."""
+    from pipelines.mlflow_runs import ui_command
+
+    command = ui_command(root, host, port)
+    _print(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)")
+    os.execvp(command[0], command)
+
+
+@app.command()
+def doctor() -> None:
+    """Says which parts are there, which are missing, and how to get them."""
+    from pipelines.doctor import examine
+
+    findings = list(examine())
+    table = _table("", "part", "found")
+    for finding in findings:
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "·"}[finding.ok]
+        table.add_row(mark, finding.name, finding.text)
+    _print(table)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+def _table(*columns: str) -> Any:
+    from rich.table import Table
+
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def _print(content: Any) -> None:
+    from rich.console import Console
+
+    Console().print(content, highlight=False, soft_wrap=isinstance(content, str))
+
+
+def _json(content: Any) -> str:
+    import json
+
+    return json.dumps(content, indent=2)
+
+
+def main() -> None:
+    """Runs a command; what goes wrong is a line or two on stderr, its exit status as in DESIGN."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app()
+    except Exception as error:
+        from pipelines.errors import exit_status, explain
+
+        if "--verbose" in sys.argv:
+            raise
+        typer.echo(f"mien: {explain(error)}", err=True)
+        sys.exit(exit_status(error))

@@ -1,0 +1,280 @@
+"""Configs: YAML files, validated; an error names the key, the value and the cure in one line."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tfds_builders.catalog import DATASETS
+from tuning.hypermodels import HYPERMODELS
+
+CONFIGS = Path(__file__).parent / "configs"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message is for a person."""
+
+
+class Section(BaseModel):
+    """A section of a config: no unknown keys, no silent change of a type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DatasetSection(Section):
+    """Which data: a builder and its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class SplitSection(Section):
+    """How examples are assigned; validation and test share what train leaves, unless said."""
+
+    method: Literal["", "random", "stratified", "subject"] = ""
+    train: Share = 0.7
+    validation: Share = 0.0
+    test: Share = 0.0
+    seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_the_rest(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = {name: values[name] for name in ("train", "validation", "test") if name in values}
+        if not all(isinstance(value, int | float) for value in given.values()):
+            return values  # for the field's own error
+        shares = {"train": 0.7, **given}
+        missing = [name for name in ("validation", "test") if name not in given]
+        rest = max(0.0, 1 - sum(shares.values()))
+        return values | shares | {name: round(rest / len(missing), 6) for name in missing}
+
+    @model_validator(mode="after")
+    def _together_one(self) -> "SplitSection":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6 or not self.train:
+            raise ValueError(f"train, validation and test must add up to 1, not {total:g}")
+        return self
+
+
+class ExampleValidatorSection(Section):
+    """What counts as an anomaly."""
+
+    min_class_size: int = Field(10, ge=1)
+    blank_std: float = Field(2.0, ge=0)
+
+
+class FaceCropSection(Section):
+    """How a face is found: see `components.common.faces.FaceCrop`."""
+
+    min_size: int = Field(30, ge=5)
+    scale_factor: float = Field(1.1, gt=1)
+    min_neighbors: int = Field(10, ge=0)
+    margin: float = Field(0.0, ge=0, le=1)
+
+
+class TransformSection(Section):
+    """What is done to each picture, and to the train split."""
+
+    height: int = Field(48, ge=8, le=1024)
+    width: int = Field(48, ge=8, le=1024)
+    channels: Literal[1, 3] = 1
+    face_crop: FaceCropSection | None = None
+    horizontal_flip: bool = False
+    balance: Literal["none", "oversample"] = "none"
+
+
+class TunerSection(Section):
+    """What is searched, and how."""
+
+    hypermodel: Literal[HYPERMODELS]  # type: ignore[valid-type]
+    oracle: Literal["random", "hyperband"] = "random"
+    objective: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    max_trials: int = Field(10, ge=0)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(32, ge=1)
+    seed: int = 0
+
+
+class TrainerSection(Section):
+    """How long is trained, and which epoch is kept."""
+
+    epochs: int = Field(20, ge=1)
+    stop_at_accuracy: float | None = Field(None, gt=0, le=1)
+    patience: int | None = Field(None, ge=1)
+    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    seed: int = 0
+
+
+class ThresholdsSection(Section):
+    """Value thresholds: a lower bound for each, for log_loss an upper one."""
+
+    accuracy: float | None = Field(None, ge=0, le=1)
+    balanced_accuracy: float | None = Field(None, ge=0, le=1)
+    macro_f1: float | None = Field(None, ge=0, le=1)
+    log_loss: float | None = Field(None, ge=0)
+
+
+class EvaluatorSection(Section):
+    """What the verdict rests on."""
+
+    thresholds: ThresholdsSection = ThresholdsSection()
+    resamples: int = Field(1000, ge=0)
+    seed: int = 0
+
+
+class InfraValidatorSection(Section):
+    """How the export is tried."""
+
+    examples: int = Field(16, ge=1)
+    tolerance: float = Field(1e-5, ge=0)
+
+
+class PusherSection(Section):
+    """Where a blessed model goes; its name is the config's unless said."""
+
+    model_name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+
+
+class Config(Section):
+    """A run of the pipeline, whole."""
+
+    dataset: DatasetSection
+    split: SplitSection = Field(default_factory=lambda: SplitSection())
+    example_validator: ExampleValidatorSection = ExampleValidatorSection()
+    transform: TransformSection = TransformSection()
+    tuner: TunerSection
+    trainer: TrainerSection = TrainerSection()
+    evaluator: EvaluatorSection = EvaluatorSection()
+    infra_validator: InfraValidatorSection = InfraValidatorSection()
+    pusher: PusherSection = PusherSection()
+    beam: dict[str, Any] = {"runner": "DirectRunner"}
+
+    def parameters(self) -> dict[str, Any]:
+        """The pipeline's parameters: a plain dict a section, thresholds not set left out."""
+        parameters = self.model_dump(mode="json")
+        thresholds = parameters["evaluator"]["thresholds"]
+        parameters["evaluator"]["thresholds"] = {
+            name: bound for name, bound in thresholds.items() if bound is not None
+        }
+        return parameters
+
+
+def config_names() -> list[str]:
+    """The configs that come with mien."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> tuple[str, Config]:
+    """Reads, extends, overrides and validates a config; returns its name and the config.
+
+    Args:
+        name: of a config that comes with mien, or the path of a YAML file.
+        overrides: `key.key=value`, the value as YAML has it.
+
+    Raises:
+        ConfigError: in one line, which key has which value and what would be right.
+    """
+    path = _find(name)
+    values = _read_extended(path, seen=())
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from None
+    return path.stem, _with_defaults(config, path.stem)
+
+
+def _with_defaults(config: Config, name: str) -> Config:
+    """Fills in what hangs on the dataset and the config's name."""
+    dataset = DATASETS.get(config.dataset.name)
+    if dataset is None:
+        raise ConfigError(_unknown("dataset.name", config.dataset.name, DATASETS))
+    method = config.split.method or dataset.default_split
+    split = config.split.model_copy(update={"method": method})
+    pusher = PusherSection(model_name=config.pusher.model_name or name)
+    return config.model_copy(update={"split": split, "pusher": pusher})
+
+
+def _find(name: str) -> Path:
+    if name in config_names():
+        return CONFIGS / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise ConfigError(f"{name}: there is no such file")
+    raise ConfigError(_unknown("config", name, config_names()))
+
+
+def _read_extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The values of a file on top of those of the config that it extends."""
+    if path in seen:
+        raise ConfigError(f"{path}: extends itself")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: wanted sections such as `dataset:`, found {values!r}")
+    parent = values.pop("extends", None)
+    return _merge(_read_extended(_find(parent), (*seen, path)), values) if parent else values
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        inner = merged.get(key)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(inner, value) if both else value
+    return merged
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: wanted KEY=VALUE, e.g. trainer.epochs=5")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _describe(error: ValidationError) -> str:
+    """One line for the first error, and how many more there are."""
+    first, *others = error.errors()
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        text = _unknown(key, first["loc"][-1], _known_keys(first["loc"][:-1]))
+    elif first["type"] == "missing":
+        text = f"{key}: missing; it has no default"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"{key}: {first['input']!r} is not possible: {message}"
+        if isinstance(first["input"], Mapping):
+            text = f"{key}: {message}"
+    return text + (f" (and {len(others)} more errors)" if others else "")
+
+
+def _known_keys(section: tuple[Any, ...]) -> list[str]:
+    model: Any = Config
+    for name in section:
+        annotation = model.model_fields[name].annotation
+        inner = getattr(annotation, "__args__", (annotation,))  # `FaceCropSection | None`
+        model = next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, Section))
+    return list(model.model_fields)
+
+
+def _unknown(key: str, name: Any, known: Any) -> str:
+    subject = key if str(name) in key else f"{key}: {name}"
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"{subject}: unknown; {hint}"

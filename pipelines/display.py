@@ -1,0 +1,116 @@
+"""What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.local_runner import Listener, Run, Step
+
+_STYLES = {
+    "waiting": "dim",
+    "running": "cyan",
+    "executed": "green",
+    "reused": "blue",
+    "failed": "bold red",
+    "skipped": "dim",
+}
+
+
+@contextmanager
+def shown(console: Console, steps: Sequence[Step]) -> Iterator[Listener]:
+    """Shows the steps for the length of the block, and gives the listener to tell of them."""
+    if console.is_terminal:
+        table = _LiveTable(steps)
+        with Live(table, console=console, refresh_per_second=8):
+            yield table.listen
+    else:
+        yield _plain_lines(console)
+
+
+class _LiveTable:
+    """Rich draws it eight times a second, from its own thread."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._progress: dict[str, str] = {}
+        self._started: dict[str, float] = {}
+        self._spinner = Spinner("dots")
+
+    def listen(self, step: Step, progress: str) -> None:
+        self._progress[step.name] = progress
+        self._started.setdefault(step.name, time.perf_counter())
+
+    def __rich__(self) -> Table:
+        table = Table(box=None, pad_edge=False, expand=False)
+        for name, options in {"": {"width": 1}, "step": {}, "state": {"width": 8}}.items():
+            table.add_column(name, no_wrap=True, **options)
+        table.add_column("time", justify="right", width=7)
+        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+        for step in self._steps:
+            table.add_row(*self._row(step))
+        return table
+
+    def _row(self, step: Step) -> Iterator[RenderableType]:
+        style = _STYLES[step.state]
+        running = step.state == "running"
+        seconds = (
+            time.perf_counter() - self._started[step.name]
+            if running and step.name in self._started
+            else step.seconds
+        )
+        yield self._spinner if running else Text(_mark(step), style=style)
+        yield step.name
+        yield Text(step.state, style=style)
+        yield f"{seconds:.1f} s" if seconds else ""
+        yield Text(self._progress.get(step.name) or step.reason, style="dim")
+
+
+def _mark(step: Step) -> str:
+    return {"executed": "✓", "reused": "✓", "failed": "✗"}.get(step.state, "·")
+
+
+def _plain_lines(console: Console) -> Listener:
+    """A line a change of state, and one for a progress at most every ten seconds."""
+    last_said: dict[str, float] = {}
+
+    def listen(step: Step, progress: str) -> None:
+        now = time.perf_counter()
+        if progress:
+            if now - last_said.setdefault(step.name, now) >= 10:
+                last_said[step.name] = now
+                console.print(f"{step.name}: {progress}", highlight=False, soft_wrap=True)
+            return
+        took = f" in {step.seconds:.1f} s" if step.state in ("executed", "reused", "failed") else ""
+        why = f": {step.reason}" if step.reason else ""
+        if step.state != "running" or step.reason:
+            text = f"{step.name} {step.state}{took}{why}"
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    return listen
+
+
+def print_result(console: Console, run: Run) -> None:
+    """Prints the metrics with their intervals, the verdict, and what to do next."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, value in run.metrics.items():
+        if f"{name}/low" in run.metrics:
+            low, high = run.metrics[f"{name}/low"], run.metrics[f"{name}/high"]
+            table.add_row(name, f"{value:.4f}", f"{low:.4f} .. {high:.4f}")
+    console.print()
+    if run.metrics:
+        console.print(table)
+        console.print()
+    if run.blessing:
+        style = "bold green" if run.blessing == "BLESSED" else "bold red"
+        console.print(Text(run.blessing, style=style))
+    if run.pushed_model:
+        console.print(f"pushed to {run.pushed_model}", highlight=False, soft_wrap=True)

@@ -1,0 +1,214 @@
+"""The components as KFP knows them: a wrapper each, which imports the component and calls it.
+
+KFP ships a wrapper's body alone into the container, so every import stands inside. It reads the
+annotations at run time: no `from __future__ import annotations` here. What a wrapper puts into an
+artifact's metadata is shown by Kubeflow, and is what the local runner reports of the run.
+"""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+IMAGE = "mien:latest"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def example_gen(dataset: dict, split: dict, raw_dir: str, examples: Output[Dataset]):
+    from pathlib import Path
+
+    from components.common.splits import Shares
+    from components.example_gen import generate_examples
+    from pipelines.parameters import plain
+
+    dataset, split = plain(dataset), plain(split)
+    examples.metadata["images"] = generate_examples(
+        Path(examples.path),
+        name=dataset["name"],
+        options=dataset["options"],
+        raw_dir=Path(raw_dir) if raw_dir else None,
+        method=split["method"],
+        shares=Shares(split["train"], split["validation"], split["test"]),
+        seed=split["seed"],
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def statistics_gen(examples: Input[Dataset], beam: dict, statistics: Output[Artifact]):
+    from pathlib import Path
+
+    from components.statistics_gen import generate_statistics
+    from pipelines.parameters import plain
+
+    generate_statistics(Path(examples.path), Path(statistics.path), beam=plain(beam))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def example_validator(
+    examples: Input[Dataset],
+    statistics: Input[Artifact],
+    parameters: dict,
+    anomalies: Output[Artifact],
+):
+    from pathlib import Path
+
+    from components.example_validator import validate_examples
+    from pipelines.parameters import plain
+
+    found = validate_examples(
+        Path(examples.path), Path(statistics.path), Path(anomalies.path), **plain(parameters)
+    )
+    anomalies.metadata["warnings"] = found.warnings
+    anomalies.metadata["quarantined"] = len(found.quarantined)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def transform(
+    examples: Input[Dataset],
+    anomalies: Input[Artifact],
+    parameters: dict,
+    beam: dict,
+    transformed_examples: Output[Dataset],
+):
+    from pathlib import Path
+
+    from components.common.recipe import parse_recipe
+    from components.transform import transform
+    from pipelines.parameters import plain
+
+    parameters = plain(parameters)
+    transformed_examples.metadata["counts"] = transform(
+        Path(examples.path),
+        Path(anomalies.path),
+        Path(transformed_examples.path),
+        recipe=parse_recipe(parameters),
+        horizontal_flip=parameters["horizontal_flip"],
+        balance=parameters["balance"],
+        beam=plain(beam),
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def tuner(
+    transformed_examples: Input[Dataset],
+    parameters: dict,
+    best_hyperparameters: Output[Artifact],
+    tuner_results: Output[Artifact],
+):
+    from pathlib import Path
+
+    from components.tuner import tune
+    from pipelines.parameters import plain
+
+    best = tune(
+        Path(transformed_examples.path),
+        Path(best_hyperparameters.path),
+        Path(tuner_results.path),
+        work_dir=Path(f"{tuner_results.path}.work"),
+        **plain(parameters),
+    )
+    best_hyperparameters.metadata["chosen_by"] = best["chosen_by"]
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def trainer(
+    transformed_examples: Input[Dataset],
+    best_hyperparameters: Input[Artifact],
+    parameters: dict,
+    model: Output[Model],
+):
+    from pathlib import Path
+
+    from components.trainer import train
+    from pipelines.parameters import plain
+    from tuning.fitting import StoppingRule
+
+    parameters = plain(parameters)
+    history = train(
+        Path(transformed_examples.path),
+        Path(best_hyperparameters.path),
+        Path(model.path),
+        epochs=parameters["epochs"],
+        rule=StoppingRule(
+            parameters["stop_at_accuracy"], parameters["patience"], parameters["monitor"]
+        ),
+        seed=parameters["seed"],
+        work_dir=Path(f"{model.path}.work"),
+    )
+    model.metadata["epochs"] = len(history)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluator(
+    transformed_examples: Input[Dataset],
+    model: Input[Model],
+    parameters: dict,
+    evaluation: Output[Metrics],
+    blessing: Output[Artifact],
+):
+    from pathlib import Path
+
+    from components.evaluator import evaluate
+    from pipelines.parameters import plain
+
+    verdict = evaluate(
+        Path(transformed_examples.path),
+        Path(model.path),
+        Path(evaluation.path),
+        Path(blessing.path),
+        **plain(parameters),
+    )
+    for name, interval in verdict.metrics.items():
+        evaluation.log_metric(f"{verdict.split}/{name}", interval.value)
+        evaluation.log_metric(f"{verdict.split}/{name}/low", interval.low)
+        evaluation.log_metric(f"{verdict.split}/{name}/high", interval.high)
+    blessing.metadata["blessing"] = "BLESSED" if verdict.blessed else "NOT_BLESSED"
+    blessing.metadata["reasons"] = verdict.reasons
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def infra_validator(
+    model: Input[Model],
+    transformed_examples: Input[Dataset],
+    evaluation: Input[Metrics],
+    parameters: dict,
+    infra_blessing: Output[Artifact],
+):
+    from pathlib import Path
+
+    from components.infra_validator import validate_infra
+    from pipelines.parameters import plain
+
+    infra_blessing.metadata.update(
+        validate_infra(
+            Path(model.path),
+            Path(transformed_examples.path),
+            Path(evaluation.path),
+            Path(infra_blessing.path),
+            **plain(parameters),
+        )
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def pusher(
+    model: Input[Model],
+    blessing: Input[Artifact],
+    infra_blessing: Input[Artifact],
+    parameters: dict,
+    serving_dir: str,
+    pushed_model: Output[Model],
+):
+    from pathlib import Path
+
+    from components.pusher import push
+    from pipelines.parameters import plain
+
+    pushed = push(
+        Path(model.path),
+        Path(blessing.path),
+        Path(infra_blessing.path),
+        Path(pushed_model.path),
+        serving_dir=Path(serving_dir),
+        **plain(parameters),
+    )
+    pushed_model.metadata["pushed_model"] = pushed.path
+    pushed_model.metadata["reason"] = pushed.reason

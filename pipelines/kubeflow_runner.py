@@ -1,0 +1,30 @@
+"""Compiles the pipeline for Kubeflow: the graph that the local runner walks, with a config in it."""
+
+from pathlib import Path
+
+from pipelines.config import Config
+from pipelines.kubeflow_components import IMAGE
+
+
+def compile_pipeline(
+    config: Config, output: Path, *, image: str = IMAGE, raw_dir: str = "", serving_dir: str = ""
+) -> None:
+    """Writes the pipeline's YAML, the config as the defaults of its parameters.
+
+    Args:
+        config: validated.
+        output: the file to write.
+        image: the container image that the steps run in; it holds this checkout.
+        raw_dir: where the raw files lie in the container.
+        serving_dir: where the container publishes models.
+    """
+    from kfp import compiler
+
+    from pipelines.pipeline import training_pipeline
+
+    folders = {"raw_dir": raw_dir, "serving_dir": serving_dir}
+    compiler.Compiler().compile(
+        training_pipeline, str(output), pipeline_parameters={**config.parameters(), **folders}
+    )
+    if image != IMAGE:
+        output.write_text(output.read_text().replace(f"image: {IMAGE}\n", f"image: {image}\n"))

@@ -1,0 +1,88 @@
+"""One `mien run` = one MLflow parent run, with a child run for each step that is executed.
+
+A tracking server that does not answer costs the record and not the run: it is said once, and the
+steps go on untracked.
+"""
+
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from components.common import tracking
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "mien"
+PACKAGES = ("tensorflow", "keras", "apache-beam", "tensorflow-datasets", "keras-tuner", "mlflow")
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+}
+
+
+def tracking_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a sqlite file in the pipeline root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+
+
+@contextmanager
+def parent_run(root: Path, config: str, run_id: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    try:
+        mlflow.set_tracking_uri(tracking_uri(root))
+        mlflow.set_experiment(experiment_id=_experiment(mlflow, root))
+        run = mlflow.start_run(run_name=f"{config} {run_id}", tags=_tags(config, run_id))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
+        yield ""
+        return
+    tracking.log_params(params)
+    status = "FAILED"
+    try:
+        yield run.info.run_id
+        status = "FINISHED"
+    finally:
+        tracking.tell(lambda mlflow: mlflow.end_run(status))
+
+
+def _experiment(mlflow: Any, root: Path) -> str:
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+    if experiment:
+        return experiment.experiment_id
+    # With a server of the user's own, the server knows where artifacts go.
+    ours = "MLFLOW_TRACKING_URI" not in os.environ
+    location = (root / "mlartifacts").as_uri() if ours else None
+    return mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+
+
+def _tags(config: str, run_id: str) -> dict[str, str]:
+    versions = {f"version.{package}": version(package) for package in PACKAGES}
+    return {
+        "mien.config": config,
+        "mien.run_id": run_id,
+        "mien.git_commit": _git_commit(),
+        "version.python": platform.python_version(),
+        **versions,
+    }
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

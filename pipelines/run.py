@@ -1,0 +1,114 @@
+"""`mien run`, from a config's name to a finished run."""
+
+import logging
+import os
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipelines import display
+from pipelines.config import Config
+from pipelines.graph import read_graph
+from pipelines.local_runner import Plan, Run, Step, run_graph
+from pipelines.mlflow_runs import parent_run
+from tfds_builders import catalog
+
+
+class UnknownStepError(ValueError):
+    """A step that the pipeline does not have."""
+
+
+def run_pipeline(
+    name: str,
+    config: Config,
+    *,
+    root: Path,
+    raw_dir: Path | None,
+    until: str | None = None,
+    force: Collection[str] = (),
+    console: Console,
+    quiet_stderr: bool = True,
+) -> Run:
+    """Runs a config's pipeline locally and returns what `run.json` holds.
+
+    Args:
+        name: the config's.
+        config: validated.
+        root: the pipeline root; made where it is not there.
+        raw_dir: where the raw files lie.
+        until: the last step to run.
+        force: steps to execute again.
+        console: where the steps are shown.
+        quiet_stderr: sends what libraries write to stderr to the run's log file.
+
+    Raises:
+        FileNotFoundError: raw files are missing; says which, where and how to get them.
+        UnknownStepError: `until` or `force` names no step.
+        StepFailedError: a step failed.
+    """
+    raw_digest = catalog.raw_digest(config.dataset.name, raw_dir)
+    from pipelines.pipeline import training_pipeline
+
+    graph = read_graph(training_pipeline)
+    steps = [task.name for task in graph]
+    for step in (*force, *([until] if until else [])):
+        if step not in steps:
+            raise UnknownStepError(f"step {step}: unknown; there are {', '.join(steps)}")
+    root = root.resolve()
+    plan = Plan(
+        graph=graph,
+        parameters={
+            **config.parameters(),
+            "raw_dir": str(raw_dir.resolve()) if raw_dir else "",
+            "serving_dir": str(root / "serving"),
+        },
+        # Where the raw files lie, and which engine does the work, makes no difference.
+        counts_as={"raw_dir": raw_digest, "beam": {}},
+        root=root,
+        until=until,
+        force=force,
+    )
+    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder = root / "runs" / run_id
+    folder.mkdir(parents=True)
+    with (
+        _logging_to(folder / "run.log", console, quiet_stderr) as shown_on,
+        parent_run(root, name, run_id, _flat(config.parameters())) as mlflow_run_id,
+    ):
+        run = Run(name, run_id, mlflow_run_id, [Step(step) for step in steps])
+        with display.shown(shown_on, run.steps) as listener:
+            run_graph(plan, run, listener)
+    return run
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        flat |= inner if inner is not None else {f"{prefix}{name}": value}
+    return flat
+
+
+@contextmanager
+def _logging_to(path: Path, console: Console, quiet_stderr: bool) -> Iterator[Console]:
+    """Sends logging, and what C++ libraries write to stderr, to a file."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    stderr = os.dup(2)
+    if quiet_stderr:
+        with path.open("a") as file:
+            os.dup2(file.fileno(), 2)
+    try:
+        yield console
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,292 @@
+"""The artifact store: what a step made, kept under the digest of all that it was made from.
+
+    store/<step>/<key>/<output>/...      the outputs
+    store/<step>/<key>/manifest.json     their files with sizes and digests, and what made them
+    store/<step>/<key>.part/             an execution that is under way, or was killed
+
+A key is the digest of the step's code, its parameters and the content digests of its inputs. An
+execution works in `.part`, which becomes the key's folder by one rename: it is there whole, or not.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+
+from components.common.files import (
+    combined_digest,
+    file_digests,
+    read_json,
+    sha256_file,
+    write_json,
+)
+
+PACKAGES = ("tfds_builders", "tuning", "components")
+IMPORTING_BY_NAME = ("tfds_builders.catalog", "tuning.hypermodels")
+"""All modules beside these count as imported by them."""
+MANIFEST = "manifest.json"
+
+
+class Cause(NamedTuple):
+    """All that an execution depends on.
+
+    Attributes:
+        pipeline: the config's name; no part of the key, but of the search for what changed.
+        step: in snake_case.
+        code: digest of each source file that the step imports, by module.
+        parameters: the step's own, resolved.
+        inputs: content digest of each input artifact, by name.
+    """
+
+    pipeline: str
+    step: str
+    code: dict[str, str]
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """32 hex digits."""
+        content = json.dumps(self._asdict() | {"pipeline": ""}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+class Execution(NamedTuple):
+    """An execution that is in the store.
+
+    Attributes:
+        folder: holds a folder for each output.
+        manifest: `cause`, `outputs` (files, digest and metadata of each), `seconds`, `made_by`.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def output(self, name: str) -> Path:
+        """Where an output lies."""
+        return self.folder / name
+
+    def digest(self, name: str) -> str:
+        """The content digest of an output."""
+        return self.manifest["outputs"][name]["digest"]
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """The ids of the run and of the MLflow run that made it."""
+        return self.manifest["made_by"]
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """What the step said of an output."""
+        return self.manifest["outputs"][name]["metadata"]
+
+
+class DamagedError(Exception):
+    """A stored output is not what was written."""
+
+
+@contextmanager
+def locked(store: Path, cause: Cause) -> Iterator[None]:
+    """Holds the key's lock: a second run of the same step waits, and then finds it done.
+
+    The lock is the operating system's, so that a killed process holds none.
+    """
+    folder = _folder(store, cause)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        yield
+
+
+def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
+    """The stored execution, verified; or None and why the step must run, in words."""
+    folder = _folder(store, cause)
+    if not (folder / MANIFEST).exists():
+        return None, _explain_miss(store, cause)
+    try:
+        return _verified(folder), ""
+    except (DamagedError, OSError, ValueError, KeyError) as error:
+        shutil.rmtree(folder)
+        return None, f"its stored output was damaged: {error}"
+
+
+def forget(execution: Execution) -> None:
+    """Takes an execution out of the store."""
+    shutil.rmtree(execution.folder)
+
+
+def staging(store: Path, cause: Cause, outputs: Mapping[str, Any]) -> Path:
+    """The folder to work in: a killed execution's outputs are gone, its checkpoints are there."""
+    part = _part(store, cause)
+    for name in outputs:
+        shutil.rmtree(part / name, ignore_errors=True)
+    part.mkdir(parents=True, exist_ok=True)
+    return part
+
+
+def publish(
+    store: Path,
+    cause: Cause,
+    metadata: Mapping[str, Mapping[str, Any]],
+    *,
+    seconds: float,
+    made_by: Mapping[str, str],
+) -> Execution:
+    """Describes what was made in the staging folder and renames it into place.
+
+    Args:
+        store: the store's folder.
+        cause: what it was made from.
+        metadata: of each output; the names are the outputs'. `pushed_model` in it names a folder
+            outside of the store, which is verified like the rest.
+        seconds: how long it took.
+        made_by: ids of the run and of its MLflow run.
+    """
+    part = _part(store, cause)
+    for path in part.iterdir():
+        if path.name not in metadata:
+            shutil.rmtree(path)  # checkpoints, tuner state
+    outputs = {
+        name: {
+            **_described(part / name),
+            "metadata": dict(of_output),
+            "outside": _outside(of_output),
+        }
+        for name, of_output in metadata.items()
+    }
+    manifest = {
+        "cause": cause._asdict(),
+        "outputs": outputs,
+        "seconds": seconds,
+        "made_by": dict(made_by),
+    }
+    write_json(part / MANIFEST, manifest)
+    _sync(part)
+    return Execution(part.rename(_folder(store, cause)), manifest)
+
+
+@cache
+def code_digests(step: str) -> dict[str, str]:
+    """The digest of every project source file that a component imports, lazily or not, by module.
+
+    Read from the sources, without importing any: a run that reuses all must not load TensorFlow.
+
+    Args:
+        step: the component's module in `components`.
+    """
+    digests: dict[str, str] = {}
+    queue = [f"components.{step}"]
+    while queue:
+        module = queue.pop()
+        source = _source(module)
+        if source is None or module in digests:
+            continue
+        digests[module] = sha256_file(source)
+        queue += _imported(source)
+        if module in IMPORTING_BY_NAME:
+            queue += _modules_beside(module, source)
+    return dict(sorted(digests.items()))
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of this project; None for a function, or another's module."""
+    package, *names = module.split(".")
+    if package not in PACKAGES:
+        return None
+    path = Path(__file__).parent.parent.joinpath(package, *names)
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _imported(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _modules_beside(module: str, source: Path) -> Iterator[str]:
+    package = module if source.name == "__init__.py" else module.rpartition(".")[0]
+    for file in sorted(source.parent.rglob("*.py")):
+        parts = file.relative_to(source.parent).with_suffix("").parts
+        yield ".".join((package, *parts)).removesuffix(".__init__")
+
+
+def _verified(folder: Path) -> Execution:
+    manifest = read_json(folder / MANIFEST)
+    for name, output in manifest["outputs"].items():
+        if file_digests(folder / name) != output["files"]:
+            raise DamagedError(f"{name} is not what was written")
+        for path, files in output["outside"].items():
+            if not Path(path).exists() or file_digests(Path(path)) != files:
+                raise DamagedError(f"{path} is gone or changed")
+    return Execution(folder, manifest)
+
+
+def _described(output: Path) -> dict[str, Any]:
+    files = file_digests(output)
+    return {"files": files, "digest": combined_digest(files)}
+
+
+def _outside(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    path = metadata.get("pushed_model")
+    return {path: file_digests(Path(path))} if path else {}
+
+
+def _explain_miss(store: Path, cause: Cause) -> str:
+    """What differs from the newest execution of the same step of the same config."""
+    manifests = sorted(
+        (store / cause.step).glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime
+    )
+    causes = [Cause(**read_json(path)["cause"]) for path in manifests]
+    earlier = [other for other in causes if other.pipeline == cause.pipeline]
+    if not earlier:
+        return "first run"
+    return "; ".join(_differences(earlier[-1], cause)) or "its output is gone"
+
+
+def _differences(old: Cause, new: Cause) -> Iterator[str]:
+    before, now = _flat(old.parameters), _flat(new.parameters)
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            yield f"parameter {name} was {before.get(name)}, is {now.get(name)}"
+    for name in sorted(old.inputs.keys() | new.inputs.keys()):
+        if old.inputs.get(name) != new.inputs.get(name):
+            yield f"input {name} changed"
+    changed = {name for name in old.code | new.code if old.code.get(name) != new.code.get(name)}
+    if changed:
+        yield f"code changed: {', '.join(sorted(changed))}"
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _folder(store: Path, cause: Cause) -> Path:
+    return store / cause.step / cause.key
+
+
+def _part(store: Path, cause: Cause) -> Path:
+    return store / cause.step / f"{cause.key}.part"
+
+
+def _sync(folder: Path) -> None:
+    """Asks the disk to have all of it before the rename makes it count."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

@@ -1,0 +1,93 @@
+import socket
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deploy.client import Prediction, ServerError, predict
+
+
+def test_predictions_are_the_saved_models(
+    server: Any, signatures: Any, images: list[bytes]
+) -> None:
+    predictions = predict(images, url=server.url, model="faces")
+    outputs = signatures["serving_default"](image_bytes=np.array(images, dtype=object))
+    assert [each.label.encode() for each in predictions] == outputs["label"].numpy().tolist()
+    assert [np.float32(each.score) for each in predictions] == outputs["score"].numpy().tolist()
+    np.testing.assert_array_equal(
+        np.float32([each.probabilities for each in predictions]), outputs["probabilities"]
+    )
+
+
+def test_no_images_no_question() -> None:
+    assert predict([], url="http://127.0.0.1:1", model="faces") == []
+
+
+def test_no_server_is_said_with_the_cure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with pytest.raises(ServerError) as caught:
+        predict([b"x"], url=url, model="faces")
+    assert str(caught.value) == f"no server answers at {url}: start one with `mien serve`"
+
+
+def test_a_server_that_is_silent_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ServerError, match=r"did not answer in 0\.1 s"):
+            predict([b"x"], url=url, model="faces", timeout=0.1)
+
+
+def test_an_unknown_model_is_named(server: Any) -> None:
+    with pytest.raises(ServerError, match="has no model half"):
+        predict([b"x"], url=server.url, model="half")
+
+
+def test_an_image_that_cannot_be_decoded_is_said(server: Any, images: list[bytes]) -> None:
+    with pytest.raises(ServerError, match="cannot read an image") as caught:
+        predict([images[0], b"no image"], url=server.url, model="faces")
+    assert "\n" not in str(caught.value)
+
+
+def test_images_that_are_too_large_are_said(server: Any) -> None:
+    with pytest.raises(ServerError, match="too large"):
+        predict([b" " * (32 * 2**20)], url=server.url, model="faces")
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A server of something else."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+def test_a_server_of_something_else_is_said() -> None:
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        Thread(target=stranger.handle_request).start()
+        url = f"http://127.0.0.1:{stranger.server_port}"
+        with pytest.raises(ServerError, match="no model of mien"):
+            predict([b"x"], url=url, model="faces")
+
+
+def test_the_client_is_light() -> None:
+    program = (
+        "import sys, deploy.client, deploy.serve; "
+        "print(sorted({'tensorflow', 'numpy', 'grpc', 'aiohttp'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "[]\n"
+
+
+def test_a_prediction_is_a_value() -> None:
+    assert Prediction("sad", 0.5, (0.5, 0.5)) == Prediction("sad", 0.5, (0.5, 0.5))

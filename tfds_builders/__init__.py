@@ -1,0 +1,1 @@
+"""Builders that turn the raw files of a dataset into TFRecords."""
