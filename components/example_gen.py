@@ -6,8 +6,10 @@ Writes:  examples (TFRecords, dataset_info, the table of examples)
 
 import hashlib
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +73,25 @@ def _prepare(examples: Path, builder: Any) -> Any:
     generate = builder._generate_examples
     # TFDS has no hook for progress but its own bar on stderr.
     builder._generate_examples = lambda *args, **kwargs: _counted(generate(*args, **kwargs))
-    builder.download_and_prepare()
+    with redirect_stdout(sys.stderr):  # TFDS prints where it prepares what.
+        builder.download_and_prepare()
     shutil.move(builder.data_dir, examples / "records")
     shutil.rmtree(examples / "tfds")
+    for shard in (examples / "records").glob("*.tfrecord*"):
+        _make_deterministic(shard)
     return tfds.builder_from_directory(examples / "records")
+
+
+def _make_deterministic(shard: Path) -> None:
+    """Rewrites a shard: TFDS serializes the features in an order that changes between processes."""
+    import tensorflow as tf
+
+    rewritten = shard.with_name("rewritten")
+    with tf.io.TFRecordWriter(str(rewritten)) as writer:
+        for record in tf.data.TFRecordDataset(str(shard)):
+            example = tf.train.Example.FromString(record.numpy())
+            writer.write(example.SerializeToString(deterministic=True))
+    rewritten.replace(shard)
 
 
 def _digest(records: Path, rows: Sequence[Example]) -> str:

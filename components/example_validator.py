@@ -109,7 +109,8 @@ def _duplicates(pairs: Sequence[tuple[Example, Measurement]]) -> tuple[list[str]
     same: dict[str, list[Example]] = defaultdict(list)
     for row, measurement in pairs:
         same[measurement.sha256].append(row)
-    inside, across = [], []
+    inside: list[str] = []
+    across: list[str] = []
     for rows in same.values():
         if len(rows) > 1:
             text = "the same picture: " + ", ".join(f"{row.source} ({row.split})" for row in rows)

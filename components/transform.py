@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,9 @@ class Rejection(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A further copy of the record at `index` of a train shard, mirrored or as it is."""
+    """A further copy of the record at `place` in a train shard, mirrored or as it is."""
 
-    index: int
+    place: int
     mirrored: bool
 
 
@@ -96,7 +96,7 @@ def transform(
     plan = plan_copies(train_labels, horizontal_flip=horizontal_flip, balance=balance)
     copy_shard = partial(_copy_shard, transformed_examples, written["train"], plan)
     copies = [result for result in map_shards(copy_shard, len(plan), beam) if result]
-    written["train"] += [Shard(**copy) for copy in copies]
+    written["train"] += [cast(Shard, copy) for copy in copies]
     counts["train"]["copies"] = sum(copy["records"] for copy in copies)
 
     write_json(transformed_examples / "shards.json", written)
@@ -123,8 +123,8 @@ def plan_copies(
     pools: dict[int, list[tuple[int, Copy]]] = defaultdict(list)
     for mirrored in variants:
         for shard, of_shard in enumerate(labels):
-            for index, label in enumerate(of_shard):
-                pools[label].append((shard, Copy(index, mirrored)))
+            for place, label in enumerate(of_shard):
+                pools[label].append((shard, Copy(place, mirrored)))
     largest = max(map(len, pools.values()), default=0)
     plan: list[list[Copy]] = [[] for _ in labels]
     for pool in pools.values():
@@ -205,7 +205,7 @@ def _copy_shard(
     if not plan[shard]:
         return {}
     originals = records.read_shard(out / train[shard]["file"])
-    copies = (_copy(originals[copy.index], copy, n) for n, copy in enumerate(plan[shard]))
+    copies = (_copy(originals[copy.place], copy, n) for n, copy in enumerate(plan[shard]))
     return dict(records.write_shard(out / f"train-copies-{shard:05d}.tfrecord", copies))
 
 

@@ -66,7 +66,7 @@ def tune(
         return build_hypermodel(hp, shape, len(labels))
 
     trials: list[Trial] = []
-    best = {"hypermodel": hypermodel, "batch_size": batch_size}
+    best: dict[str, Any] = {"hypermodel": hypermodel, "batch_size": batch_size}
     if max_trials == 0:
         best |= {"values": default_values(build), "chosen_by": "defaults: no search was asked for"}
     elif "validation" not in splits(transformed_examples):

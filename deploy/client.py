@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 
-class ServerError(Exception):
+class ServerError(RuntimeError):
     """The server did not answer as hoped; the message is for a person, with the cure."""
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.serve import Server
+
 app = typer.Typer(
     name="mien",
     help="A machine-learning workflow for facial expressions: from raw archives to TF Serving.",
@@ -148,9 +150,7 @@ def compile_(
 @app.command()
 def serve(
     model: ModelArgument = None,
-    server: Annotated[
-        str, typer.Option(help="auto, embedded, tf-serving or docker.", metavar="SERVER")
-    ] = "auto",
+    server: Annotated[Server, typer.Option(help="Which server is started.")] = "auto",
     host: HostOption = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="The port of gRPC.")] = 8500,
     rest_port: Annotated[int, typer.Option(help="The port of REST.")] = 8501,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -48,8 +49,9 @@ class _LiveTable:
 
     def __rich__(self) -> Table:
         table = Table(box=None, pad_edge=False, expand=False)
-        for name, options in {"": {"width": 1}, "step": {}, "state": {"width": 8}}.items():
-            table.add_column(name, no_wrap=True, **options)
+        table.add_column("", width=1)
+        table.add_column("step", no_wrap=True)
+        table.add_column("state", width=8)
         table.add_column("time", justify="right", width=7)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
         for step in self._steps:
@@ -95,7 +97,7 @@ def _plain_lines(console: Console) -> Listener:
     return listen
 
 
-def print_result(console: Console, run: Run) -> None:
+def print_result(console: Console, run: Run, root: Path) -> None:
     """Prints the metrics with their intervals, the verdict, and what to do next."""
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
@@ -114,3 +116,17 @@ def print_result(console: Console, run: Run) -> None:
         console.print(Text(run.blessing, style=style))
     if run.pushed_model:
         console.print(f"pushed to {run.pushed_model}", highlight=False, soft_wrap=True)
+    console.print(f"\n{_next_commands(run, root)}", highlight=False, soft_wrap=True)
+
+
+def _next_commands(run: Run, root: Path) -> str:
+    where = "" if root == Path("mien_root") else f" --root {root}"
+    lines = [(f"mien ui{where}", "look at the runs in the MLflow UI")]
+    if run.pushed_model:
+        model = Path(run.pushed_model).parent.name
+        lines += [
+            (f"mien serve {model}{where}", "serve the model by REST and gRPC"),
+            (f"mien predict PICTURE --model {model}{where}", "ask it what a face expresses"),
+        ]
+    width = max(len(command) for command, _ in lines)
+    return "\n".join(f"  {command:<{width}}  {what}" for command, what in lines)

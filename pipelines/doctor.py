@@ -20,8 +20,8 @@ PACKAGES = (
 )
 
 PROGRAMS = {
-    "tensorflow_model_server": "optional; Google's Debian packages, or the image tensorflow/serving",
-    "docker": "optional, to serve with the image tensorflow/serving; docs.docker.com/engine/install",
+    "tensorflow_model_server": "optional; Google's Debian package, or the image tensorflow/serving",
+    "docker": "optional, for the image tensorflow/serving; docs.docker.com/engine/install",
 }
 
 

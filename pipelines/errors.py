@@ -1,17 +1,17 @@
 """What the command line makes of an exception: an exit status and a line for a person."""
 
-from deploy.client import ServerError
-from pipelines.config import ConfigError
-from pipelines.models import NoModelError
+
+class UsageError(ValueError):
+    """What the user asked for cannot be; the message says what can."""
 
 
 def exit_status(error: Exception) -> int:
     """2 for what the user can say otherwise, 1 for a step or a server that failed."""
-    return 2 if isinstance(error, ConfigError | NoModelError | FileNotFoundError) else 1
+    return 2 if isinstance(error, UsageError | FileNotFoundError) else 1
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """The message alone for errors made for people; the type too for those that are not."""
     text = " ".join(str(error).split())
-    meant = isinstance(error, ValueError | OSError | RuntimeError | ServerError)
+    meant = isinstance(error, ValueError | OSError | RuntimeError)
     return text if meant and text else f"{type(error).__name__}: {text} (--verbose tells more)"

@@ -1,4 +1,4 @@
-"""Compiles the pipeline for Kubeflow: the graph that the local runner walks, with a config in it."""
+"""Compiles the pipeline for Kubeflow: the graph that the local runner walks, and a config."""
 
 from pathlib import Path
 

@@ -11,6 +11,7 @@ from kfp import dsl
 from components.common import progress, tracking
 from components.common.files import write_json
 from pipelines import kubeflow_components, store
+from pipelines.errors import explain
 from pipelines.graph import Task
 from pipelines.store import Cause, Execution
 
@@ -151,7 +152,7 @@ def _run_step(
         step.state = "executed"
         return execution
     except BaseException as error:
-        step.state, step.reason = "failed", describe(error)
+        step.state, step.reason = "failed", explain(error)
         raise StepFailedError(f"{task.name} failed: {step.reason}") from error
     finally:
         step.seconds = round(time.perf_counter() - started, 3)
@@ -200,12 +201,3 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
             run.metrics |= metadata
         run.blessing = metadata.get("blessing", run.blessing)
         run.pushed_model = metadata.get("pushed_model", run.pushed_model)
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line; for one that says nothing, its type."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    text = " ".join(str(error).split())
-    expected = isinstance(error, ValueError | OSError | RuntimeError)
-    return text if text and expected else f"{type(error).__name__}: {text}"

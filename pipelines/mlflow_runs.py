@@ -7,7 +7,9 @@ steps go on untracked.
 import logging
 import os
 import platform
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -57,6 +59,28 @@ def parent_run(root: Path, config: str, run_id: str, params: Mapping[str, Any]) 
         status = "FINISHED"
     finally:
         tracking.tell(lambda mlflow: mlflow.end_run(status))
+
+
+def ui_command(root: Path, host: str, port: int) -> list[str]:
+    """The command of the MLflow UI on the runs under a root.
+
+    Raises:
+        ValueError: there are no runs, or the port is in use.
+    """
+    uri = tracking_uri(root.resolve())
+    if uri.startswith("sqlite:") and not (root / "mlflow.db").exists():
+        raise ValueError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = f"port {port} on {host}: {error.strerror}; say another --port"
+            raise ValueError(reason) from None
+    # Job execution starts six more processes, for what mien does not use.
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-m", "mlflow", "server", *options]
 
 
 def _experiment(mlflow: Any, root: Path) -> str:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files import read_json
+from pipelines.errors import UsageError
 
 
-class NoModelError(ValueError):
+class NoModelError(UsageError):
     """There is no such pushed model; the message says which there are."""
 
 

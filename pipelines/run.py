@@ -13,14 +13,11 @@ from rich.console import Console
 
 from pipelines import display
 from pipelines.config import Config
+from pipelines.errors import UsageError
 from pipelines.graph import read_graph
 from pipelines.local_runner import Plan, Run, Step, run_graph
 from pipelines.mlflow_runs import parent_run
 from tfds_builders import catalog
-
-
-class UnknownStepError(ValueError):
-    """A step that the pipeline does not have."""
 
 
 def run_pipeline(
@@ -32,7 +29,7 @@ def run_pipeline(
     until: str | None = None,
     force: Collection[str] = (),
     console: Console,
-    quiet_stderr: bool = True,
+    quiet: bool = True,
 ) -> Run:
     """Runs a config's pipeline locally and returns what `run.json` holds.
 
@@ -44,11 +41,11 @@ def run_pipeline(
         until: the last step to run.
         force: steps to execute again.
         console: where the steps are shown.
-        quiet_stderr: sends what libraries write to stderr to the run's log file.
+        quiet: sends what libraries write to stderr to the run's log file.
 
     Raises:
         FileNotFoundError: raw files are missing; says which, where and how to get them.
-        UnknownStepError: `until` or `force` names no step.
+        UsageError: `until` or `force` names no step.
         StepFailedError: a step failed.
     """
     raw_digest = catalog.raw_digest(config.dataset.name, raw_dir)
@@ -58,7 +55,7 @@ def run_pipeline(
     steps = [task.name for task in graph]
     for step in (*force, *([until] if until else [])):
         if step not in steps:
-            raise UnknownStepError(f"step {step}: unknown; there are {', '.join(steps)}")
+            raise UsageError(f"step {step}: unknown; there are {', '.join(steps)}")
     root = root.resolve()
     plan = Plan(
         graph=graph,
@@ -77,11 +74,11 @@ def run_pipeline(
     folder = root / "runs" / run_id
     folder.mkdir(parents=True)
     with (
-        _logging_to(folder / "run.log", console, quiet_stderr) as shown_on,
+        _logging_to(folder / "run.log", quiet),
         parent_run(root, name, run_id, _flat(config.parameters())) as mlflow_run_id,
     ):
         run = Run(name, run_id, mlflow_run_id, [Step(step) for step in steps])
-        with display.shown(shown_on, run.steps) as listener:
+        with display.shown(console, run.steps) as listener:
             run_graph(plan, run, listener)
     return run
 
@@ -95,18 +92,18 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 @contextmanager
-def _logging_to(path: Path, console: Console, quiet_stderr: bool) -> Iterator[Console]:
+def _logging_to(path: Path, quiet: bool) -> Iterator[None]:
     """Sends logging, and what C++ libraries write to stderr, to a file."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     stderr = os.dup(2)
-    if quiet_stderr:
+    if quiet:
         with path.open("a") as file:
             os.dup2(file.fileno(), 2)
     try:
-        yield console
+        yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -69,7 +69,7 @@ def find_raw_files(name: str, raw_dir: Path | None) -> list[Path]:
         FileNotFoundError: no alternative is complete in `raw_dir`.
         ValueError: there is no such dataset.
     """
-    dataset = _dataset(name)
+    dataset = get_dataset(name)
     if not dataset.raw_files:
         return []
     for names in dataset.raw_files if raw_dir else ():
@@ -125,7 +125,12 @@ def make_builder(
     return builder_class(data_dir=data_dir, raw_dir=raw_dir, config=config)
 
 
-def _dataset(name: str) -> Dataset:
+def get_dataset(name: str) -> Dataset:
+    """Returns what is known of a dataset.
+
+    Raises:
+        ValueError: there is none of that name; says which there are.
+    """
     _check_known("dataset", name, DATASETS)
     return DATASETS[name]
 

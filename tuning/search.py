@@ -91,7 +91,9 @@ def search(
 
 
 def _tuner_class(oracle: str, seed: int, observe: Observer) -> type[kt.Tuner]:
-    class ObservedTuner({"random": kt.RandomSearch, "hyperband": kt.Hyperband}[oracle]):
+    base: Any = {"random": kt.RandomSearch, "hyperband": kt.Hyperband}[oracle]
+
+    class ObservedTuner(base):
         """Opens the observer around every trial, and starts every trial from the same seed."""
 
         def run_trial(self, trial: Any, *args: Any, callbacks: list[Any], **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ CASCADES = (
     "haarcascade_frontalface_alt_tree.xml",
 )
 
+_CASCADE_DIR: str = cv2.data.haarcascades  # type: ignore[attr-defined]
 _local = threading.local()
 
 
@@ -53,7 +54,7 @@ def _cascades() -> list[cv2.CascadeClassifier]:
     """The four classifiers, loaded once a thread: they are not safe to share."""
     if not hasattr(_local, "cascades"):
         cv2.setNumThreads(1)  # The caller decides what runs in parallel.
-        _local.cascades = [cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES]
+        _local.cascades = [cv2.CascadeClassifier(_CASCADE_DIR + name) for name in CASCADES]
     return _local.cascades
 
 
@@ -76,7 +77,7 @@ def crop_face(image: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8] | N
 
     None where no cascade finds exactly one face.
     """
-    box = find_face(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), crop)
+    box = find_face(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), crop)
     if box is None:
         return None
     dx, dy = round(box.width * crop.margin), round(box.height * crop.margin)

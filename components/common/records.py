@@ -67,7 +67,7 @@ def _feature(value: bytes | str | int) -> Any:
 
 
 def _serialize(record: Record) -> bytes:
-    values = dict(zip(_FEATURES, record, strict=True))
+    values: dict[str, Any] = dict(zip(_FEATURES, record, strict=True))
     features = tf.train.Features(feature={key: _feature(value) for key, value in values.items()})
     # Without `deterministic` the map's order, and so the shard's digest, changes between runs.
     return tf.train.Example(features=features).SerializeToString(deterministic=True)
