@@ -52,14 +52,12 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Runs the pipeline here; a step is reused where nothing that it reads has changed."""
-    from rich.console import Console
-
     from pipelines.config import load_config
     from pipelines.display import print_result
     from pipelines.run import run_pipeline
 
     name, loaded = load_config(config, override or ())
-    console = Console()
+    console = _console()
     finished = run_pipeline(
         name,
         loaded,
@@ -159,8 +157,11 @@ def serve(
     """Serves a pushed model with TF Serving's REST and gRPC interfaces."""
     from deploy.serve import server_command
     from pipelines.models import choose_model
+    from pipelines.ports import require_free
 
     name = choose_model(root, model)
+    require_free(host, grpc_port, "--grpc-port")
+    require_free(host, rest_port, "--rest-port")
     command = server_command(
         name,
         (root / "serving" / name).resolve(),
@@ -215,13 +216,15 @@ def ui(
 @app.command()
 def doctor() -> None:
     """Says which parts are there, which are missing, and how to get them."""
+    from rich.text import Text
+
     from pipelines.doctor import examine
 
     findings = list(examine())
     table = _table("", "part", "found")
     for finding in findings:
-        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "·"}[finding.ok]
-        table.add_row(mark, finding.name, finding.text)
+        mark = {True: "✓", False: "✗", None: "·"}[finding.ok]
+        table.add_row(mark, finding.name, Text(finding.text))
     _print(table)
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
@@ -234,9 +237,14 @@ def _table(*columns: str) -> Any:
 
 
 def _print(content: Any) -> None:
+    _console().print(content, highlight=False, markup=False, soft_wrap=isinstance(content, str))
+
+
+def _console() -> Any:
     from rich.console import Console
 
-    Console().print(content, highlight=False, soft_wrap=isinstance(content, str))
+    # A pipe has no width: 80 columns would cut the tables.
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _json(content: Any) -> str:

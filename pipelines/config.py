@@ -156,13 +156,8 @@ class Config(Section):
     beam: dict[str, Any] = {"runner": "DirectRunner"}
 
     def parameters(self) -> dict[str, Any]:
-        """The pipeline's parameters: a plain dict a section, thresholds not set left out."""
-        parameters = self.model_dump(mode="json")
-        thresholds = parameters["evaluator"]["thresholds"]
-        parameters["evaluator"]["thresholds"] = {
-            name: bound for name, bound in thresholds.items() if bound is not None
-        }
-        return parameters
+        """The pipeline's parameters: a dict a section, without the None that KFP does not know."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 def config_names() -> list[str]:

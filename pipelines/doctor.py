@@ -5,7 +5,10 @@ import platform
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
+
+from components.common.quiet import stderr_to
 
 PACKAGES = (
     "tensorflow",
@@ -55,9 +58,11 @@ def _package(package: str) -> Finding:
 
 
 def _accelerators() -> Finding:
-    import tensorflow as tf
+    with stderr_to(Path(os.devnull)):
+        import tensorflow as tf
 
-    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+        devices = tf.config.list_physical_devices("GPU")
+    gpus = [device.name for device in devices]
     if gpus:
         return Finding("accelerators", True, ", ".join(gpus))
     cure = "with an NVIDIA card: pip install 'tensorflow[and-cuda]'"

@@ -1,5 +1,7 @@
 """What the command line makes of an exception: an exit status and a line for a person."""
 
+from tfds_builders.catalog import UnknownNameError
+
 
 class UsageError(ValueError):
     """What the user asked for cannot be; the message says what can."""
@@ -7,7 +9,7 @@ class UsageError(ValueError):
 
 def exit_status(error: Exception) -> int:
     """2 for what the user can say otherwise, 1 for a step or a server that failed."""
-    return 2 if isinstance(error, UsageError | FileNotFoundError) else 1
+    return 2 if isinstance(error, UsageError | UnknownNameError | FileNotFoundError) else 1
 
 
 def explain(error: BaseException) -> str:

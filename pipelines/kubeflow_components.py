@@ -128,7 +128,9 @@ def trainer(
         Path(model.path),
         epochs=parameters["epochs"],
         rule=StoppingRule(
-            parameters["stop_at_accuracy"], parameters["patience"], parameters["monitor"]
+            at_accuracy=parameters.get("stop_at_accuracy"),
+            patience=parameters.get("patience"),
+            monitor=parameters["monitor"],
         ),
         seed=parameters["seed"],
         work_dir=Path(f"{model.path}.work"),

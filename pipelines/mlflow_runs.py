@@ -7,7 +7,6 @@ steps go on untracked.
 import logging
 import os
 import platform
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from components.common import tracking
+from pipelines.errors import UsageError
+from pipelines.ports import require_free
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +66,13 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     """The command of the MLflow UI on the runs under a root.
 
     Raises:
-        ValueError: there are no runs, or the port is in use.
+        UsageError: there are no runs.
+        PortError: the port is in use.
     """
     uri = tracking_uri(root.resolve())
     if uri.startswith("sqlite:") and not (root / "mlflow.db").exists():
-        raise ValueError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = f"port {port} on {host}: {error.strerror}; say another --port"
-            raise ValueError(reason) from None
+        raise UsageError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
+    require_free(host, port, "--port")
     # Job execution starts six more processes, for what mien does not use.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]

@@ -4,19 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.common.faces import FaceCrop
 from components.common.recipe import parse_recipe
 from deploy.client import predict
 from deploy.pictures import NoImageError, cut_face
 
 
-class UnusableImageError(ValueError):
-    """A file that is no picture, or has not one face; the message names it."""
-
-
 def predict_files(
     paths: Sequence[Path], manifest: Mapping[str, Any], *, url: str, crop: bool
-) -> list[dict[str, Any]]:
-    """Asks the server for each picture: image, label, score, and the probabilities by label.
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Asks the server for each picture that can be sent.
 
     Args:
         paths: files with JPEG, PNG or BMP pictures.
@@ -24,32 +21,34 @@ def predict_files(
         url: the server's REST address.
         crop: cuts the face out where the model was trained on faces.
 
+    Returns:
+        For each picture `image`, `label`, `score` and the `probabilities` by label; and a line for
+        each file that is no picture, or has not exactly one face.
+
     Raises:
-        UnusableImageError: a file cannot be used; says why.
         deploy.client.ServerError: the server does not answer, or refuses.
     """
-    labels = manifest["labels"]
-    recipe = parse_recipe(manifest["recipe"])
-    pictures = [_picture(path, recipe.face_crop if crop else None) for path in paths]
-    return [
+    face_crop = parse_recipe(manifest["recipe"]).face_crop if crop else None
+    pictures: dict[str, bytes] = {}
+    refused = []
+    for path in paths:
+        try:
+            pictures[str(path)] = _picture(path, face_crop)
+        except (OSError, NoImageError) as error:
+            refused.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+    predictions = predict(list(pictures.values()), url=url, model=manifest["model"])
+    answers = [
         {
-            "image": str(path),
-            "label": answer.label,
-            "score": answer.score,
-            "probabilities": dict(zip(labels, answer.probabilities, strict=True)),
+            "image": name,
+            "label": prediction.label,
+            "score": prediction.score,
+            "probabilities": dict(zip(manifest["labels"], prediction.probabilities, strict=True)),
         }
-        for path, answer in zip(
-            paths, predict(pictures, url=url, model=manifest["model"]), strict=True
-        )
+        for name, prediction in zip(pictures, predictions, strict=True)
     ]
+    return answers, refused
 
 
-def _picture(path: Path, face_crop: Any) -> bytes:
-    try:
-        encoded = path.read_bytes()
-        picture = cut_face(encoded, face_crop) if face_crop else encoded
-    except (OSError, NoImageError) as error:
-        raise UnusableImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    if picture is None:
-        raise UnusableImageError(f"{path}: not exactly one face; --no-crop sends it whole")
-    return picture
+def _picture(path: Path, face_crop: FaceCrop | None) -> bytes:
+    encoded = path.read_bytes()
+    return cut_face(encoded, face_crop) if face_crop else encoded

@@ -1,16 +1,16 @@
 """`mien run`, from a config's name to a finished run."""
 
 import logging
-import os
 import secrets
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from components.common.quiet import stderr_to
 from pipelines import display
 from pipelines.config import Config
 from pipelines.errors import UsageError
@@ -93,19 +93,14 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 @contextmanager
 def _logging_to(path: Path, quiet: bool) -> Iterator[None]:
-    """Sends logging, and what C++ libraries write to stderr, to a file."""
+    """Sends logging to a file, and with `quiet` what libraries write to stderr."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
-    stderr = os.dup(2)
-    if quiet:
-        with path.open("a") as file:
-            os.dup2(file.fileno(), 2)
     try:
-        yield
+        with stderr_to(path) if quiet else nullcontext():
+            yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
         root.removeHandler(handler)
         handler.close()

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
+class UnknownNameError(ValueError):
+    """There is no such dataset or option; the message says which there are."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """What is known of a dataset before its builder is imported."""
@@ -141,5 +145,5 @@ def _check_known(kind: str, name: str, known: Iterable[str]) -> None:
         return
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    there_are = f"There are: {', '.join(names)}" if names else "It has none"
-    raise ValueError(f"{name}: unknown {kind}; {hint}{there_are}")
+    there_are = f"there are: {', '.join(names)}" if names else "it has none"
+    raise UnknownNameError(f"{name}: unknown {kind}; {hint}{there_are}")

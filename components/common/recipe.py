@@ -45,7 +45,7 @@ def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
 
 def parse_recipe(content: dict[str, Any]) -> Recipe:
     """The recipe in what `recipe.json` holds."""
-    crop = content["face_crop"]
+    crop = content.get("face_crop")
     names = FaceCrop.__dataclass_fields__
     return Recipe(
         height=content["height"],

@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 import grpc
 from aiohttp import web
 
+from components.common.quiet import stderr_to
 from deploy.server.errors import StartError
 from deploy.server.limits import MAX_MESSAGE_BYTES
 from deploy.server.versions import newest_version
@@ -73,12 +74,13 @@ async def _serve(flags: argparse.Namespace, folder: Path) -> None:
 async def _start(
     name: str, folder: Path, rest_socket: socket.socket, grpc_server: grpc.aio.Server
 ) -> web.AppRunner:
-    # These three import TensorFlow.
-    from deploy.server.grpc_service import add_services
-    from deploy.server.rest import application
-    from deploy.server.servable import Servable
+    with stderr_to(Path(os.devnull)):
+        # These three import TensorFlow.
+        from deploy.server.grpc_service import add_services
+        from deploy.server.rest import application
+        from deploy.server.servable import Servable
 
-    servable = Servable.load(name, folder)
+        servable = Servable.load(name, folder)
     await add_services(grpc_server, servable)
     await grpc_server.start()
     runner = web.AppRunner(application(servable), access_log=None, shutdown_timeout=_GRACE_SECONDS)
