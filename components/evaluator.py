@@ -171,7 +171,7 @@ def judge(
         holds = value <= bound if name in LOWER_IS_BETTER else value >= bound
         wanted = "at most" if name in LOWER_IS_BETTER else "at least"
         verdict = "holds" if holds else "fails"
-        reasons.append(f"{split}/{name} is {value:.4f}, wanted {wanted} {bound}: {verdict}")
+        reasons.append(f"{split}/{name} is {value:.4f}, wanted {wanted} {bound:g}: {verdict}")
         blessed &= holds
     return blessed, reasons or ["no threshold was set"]
 

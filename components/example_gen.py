@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from components.common import progress
+from components.common import progress, tracking
 from components.common.examples import Example, write_examples
 from components.common.files import combined_digest, file_digests
 from components.common.splits import Shares, Unsplit, assign_splits
@@ -62,6 +62,7 @@ def generate_examples(
         "tfds_splits": tfds_splits,
     }
     write_examples(examples, rows, dataset)
+    tracking.log_params({"dataset": name, "digest": dataset["digest"], "images": len(rows)})
     return dict(Counter(splits))
 
 

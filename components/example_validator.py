@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from components.common import tracking
 from components.common.examples import Example, read_dataset, read_table
 from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements
@@ -52,6 +53,7 @@ def validate_examples(
     measurements = read_measurements(statistics / "measurements.csv")
     found = find_anomalies(table, measurements, labels, min_class_size, blank_std)
     write_json(anomalies / "anomalies.json", found._asdict())
+    tracking.log_artifact(anomalies / "anomalies.json")
     if found.errors:
         raise InvalidExamplesError("; ".join(found.errors))
     return found

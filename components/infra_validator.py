@@ -156,8 +156,8 @@ def _wait_until_available(process: subprocess.Popen[bytes], port: int, output: A
         try:
             if requests.get(url, timeout=5).ok:
                 return
-        except requests.ConnectionError:
-            pass
+        except requests.RequestException:
+            pass  # not listening yet, or listening while it loads the model
         time.sleep(0.1)
     output.seek(0)
     last_words = " ".join(output.read().split())[-500:]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import figures, images, progress
+from components.common import figures, images, progress, tracking
 from components.common.beam import map_shards, shard_bounds
 from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
 from components.common.files import write_json
@@ -44,6 +44,9 @@ def generate_statistics(
     figures.class_bars(counts, labels, statistics / "class_counts.png")
     sheet = {label: list(_first_images(examples, table, measurements, label)) for label in labels}
     figures.contact_sheet(sheet, statistics / "contact_sheet.png", columns=SHEET_COLUMNS)
+    tracking.log_artifact(statistics / "statistics.json")
+    tracking.log_artifact(statistics / "class_counts.png")
+    tracking.log_artifact(statistics / "contact_sheet.png")
     return summary
 
 

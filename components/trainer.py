@@ -52,7 +52,8 @@ def train(
     validation = _validation(transformed_examples)
 
     def on_epoch(row: Mapping[str, float]) -> None:
-        tracking.log_metrics(row, step=int(row["epoch"]))
+        metrics = {name: value for name, value in row.items() if name != "epoch"}
+        tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
     trained, history = fit(

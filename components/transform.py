@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import figures, images, progress, records
+from components.common import figures, images, progress, records, tracking
 from components.common.beam import map_shards, shard_bounds
 from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
 from components.common.faces import crop_face
@@ -105,6 +105,8 @@ def transform(
     write_recipe(transformed_examples, recipe, labels)
     shutil.copy(examples / "dataset.json", transformed_examples)
     _draw_before_after(examples, table, rejections, recipe, transformed_examples)
+    tracking.log_artifact(transformed_examples / "counts.json")
+    tracking.log_artifact(transformed_examples / "before_after.png")
     return counts
 
 

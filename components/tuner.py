@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from components.common import progress, tracking
 from components.common.files import write_json
@@ -73,6 +74,8 @@ def tune(
         reason = "defaults: there is no validation split to select on"
         best |= {"values": default_values(build), "chosen_by": reason}
     else:
+        # The same seed finds the same hyperparameters.
+        tf.config.experimental.enable_op_determinism()
         train = load_split(transformed_examples, "train")
         validation = load_split(transformed_examples, "validation")
         trials = search(

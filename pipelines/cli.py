@@ -188,15 +188,19 @@ def predict(
 
     name = choose_model(root, model)
     manifest = newest_manifest(root, name)
-    answers = predict_files(images, manifest, url=url, crop=crop)
+    answers, refused = predict_files(images, manifest, url=url, crop=crop)
     if json_:
         typer.echo(_json(answers))
-        return
-    table = _table("image", "label", "score", *manifest["labels"])
-    for answer in answers:
-        shares = (f"{share:.3f}" for share in answer["probabilities"].values())
-        table.add_row(answer["image"], answer["label"], f"{answer['score']:.3f}", *shares)
-    _print(table)
+    else:
+        table = _table("image", "label", "score", *manifest["labels"])
+        for answer in answers:
+            shares = (f"{share:.3f}" for share in answer["probabilities"].values())
+            table.add_row(answer["image"], answer["label"], f"{answer['score']:.3f}", *shares)
+        _print(table)
+    for reason in refused:
+        typer.echo(f"mien: {reason}", err=True)
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()

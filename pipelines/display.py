@@ -13,6 +13,8 @@ from rich.text import Text
 
 from pipelines.local_runner import Listener, Run, Step
 
+SHOWN_WARNINGS = 5
+
 _STYLES = {
     "waiting": "dim",
     "running": "cyan",
@@ -104,9 +106,14 @@ def print_result(console: Console, run: Run, root: Path) -> None:
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, value in run.metrics.items():
-        if f"{name}/low" in run.metrics:
-            low, high = run.metrics[f"{name}/low"], run.metrics[f"{name}/high"]
+        if f"{name}_low" in run.metrics:
+            low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
             table.add_row(name, f"{value:.4f}", f"{low:.4f} .. {high:.4f}")
+    for warning in run.warnings[:SHOWN_WARNINGS]:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
+    if len(run.warnings) > SHOWN_WARNINGS:
+        hidden = len(run.warnings) - SHOWN_WARNINGS
+        console.print(f"and {hidden} more warnings, in anomalies.json", style="yellow")
     console.print()
     if run.metrics:
         console.print(table)
@@ -114,6 +121,8 @@ def print_result(console: Console, run: Run, root: Path) -> None:
     if run.blessing:
         style = "bold green" if run.blessing == "BLESSED" else "bold red"
         console.print(Text(run.blessing, style=style))
+        for reason in run.reasons:
+            console.print(f"  {reason}", highlight=False, soft_wrap=True)
     if run.pushed_model:
         console.print(f"pushed to {run.pushed_model}", highlight=False, soft_wrap=True)
     console.print(f"\n{_next_commands(run, root)}", highlight=False, soft_wrap=True)

@@ -160,8 +160,8 @@ def evaluator(
     )
     for name, interval in verdict.metrics.items():
         evaluation.log_metric(f"{verdict.split}/{name}", interval.value)
-        evaluation.log_metric(f"{verdict.split}/{name}/low", interval.low)
-        evaluation.log_metric(f"{verdict.split}/{name}/high", interval.high)
+        evaluation.log_metric(f"{verdict.split}/{name}_low", interval.low)
+        evaluation.log_metric(f"{verdict.split}/{name}_high", interval.high)
     blessing.metadata["blessing"] = "BLESSED" if verdict.blessed else "NOT_BLESSED"
     blessing.metadata["reasons"] = verdict.reasons
 
@@ -179,15 +179,15 @@ def infra_validator(
     from components.infra_validator import validate_infra
     from pipelines.parameters import plain
 
-    infra_blessing.metadata.update(
-        validate_infra(
-            Path(model.path),
-            Path(transformed_examples.path),
-            Path(evaluation.path),
-            Path(infra_blessing.path),
-            **plain(parameters),
-        )
+    verdict = validate_infra(
+        Path(model.path),
+        Path(transformed_examples.path),
+        Path(evaluation.path),
+        Path(infra_blessing.path),
+        **plain(parameters),
     )
+    infra_blessing.metadata["infra_blessing"] = verdict["infra_blessing"]
+    infra_blessing.metadata["largest_difference"] = verdict["largest_difference"]
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -1,5 +1,7 @@
 """Walks the compiled graph in one process: each step from the store, or executed and stored."""
 
+import hashlib
+import inspect
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +32,19 @@ class Step:
 
 @dataclass
 class Run:
-    """A run as `run.json` tells of it."""
+    """A run as `run.json` tells of it.
+
+    Attributes:
+        config: its name.
+        run_id: the folder under `runs/`.
+        mlflow_run_id: the parent run's, "" where MLflow did not answer.
+        steps: all of the graph, in order.
+        metrics: with `<name>_low` and `<name>_high` of their intervals.
+        blessing: BLESSED or NOT_BLESSED; None where it did not come to a verdict.
+        reasons: what the verdict rests on, a line a threshold.
+        warnings: of ExampleValidator.
+        pushed_model: the version folder, or None.
+    """
 
     config: str
     run_id: str
@@ -38,6 +52,8 @@ class Run:
     steps: list[Step]
     metrics: dict[str, float] = field(default_factory=dict)
     blessing: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     pushed_model: str | None = None
 
 
@@ -117,12 +133,17 @@ def _cause(plan: Plan, task: Task, config: str, done: Mapping[str, Execution]) -
     return Cause(
         pipeline=config,
         step=task.name,
-        code=store.code_digests(task.name),
+        code={**store.code_digests(task.name), "wrapper": _wrapper_digest(task.name)},
         parameters={source: values[source] for source in task.parameters.values()},
         inputs={
             name: done[producer].digest(output) for name, (producer, output) in task.inputs.items()
         },
     )
+
+
+def _wrapper_digest(step: str) -> str:
+    source = inspect.getsource(getattr(kubeflow_components, step).python_func)
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _run_step(
@@ -200,4 +221,6 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
         if kind == "system.Metrics":
             run.metrics |= metadata
         run.blessing = metadata.get("blessing", run.blessing)
+        run.reasons += metadata.get("reasons", [])
+        run.warnings += metadata.get("warnings", [])
         run.pushed_model = metadata.get("pushed_model", run.pushed_model)

@@ -18,6 +18,7 @@ from typing import Any
 from components.common import tracking
 from pipelines.errors import UsageError
 from pipelines.ports import require_free
+from pipelines.store import flat
 
 log = logging.getLogger(__name__)
 
@@ -35,25 +36,35 @@ _SETTINGS = {
 
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI, or a sqlite file in the pipeline root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own_uri(root)
+
+
+def _own_uri(root: Path) -> str:
+    return f"sqlite:///{root / 'mlflow.db'}"
 
 
 @contextmanager
-def parent_run(root: Path, config: str, run_id: str, params: Mapping[str, Any]) -> Iterator[str]:
+def parent_run(
+    root: Path, config: str, run_id: str, parameters: Mapping[str, Any]
+) -> Iterator[str]:
     """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow
 
     try:
-        mlflow.set_tracking_uri(tracking_uri(root))
-        mlflow.set_experiment(experiment_id=_experiment(mlflow, root))
+        uri = tracking_uri(root)
+        mlflow.set_tracking_uri(uri)
+        # With a server of the user's own, the server knows where artifacts go.
+        artifacts = (root / "mlartifacts").as_uri() if uri == _own_uri(root) else None
+        mlflow.set_experiment(experiment_id=_experiment(mlflow, artifacts))
         run = mlflow.start_run(run_name=f"{config} {run_id}", tags=_tags(config, run_id))
     except (mlflow.exceptions.MlflowException, OSError) as error:
         log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
         yield ""
         return
-    tracking.log_params(params)
+    tracking.log_params(flat(parameters))
+    tracking.tell(lambda mlflow: mlflow.log_dict(dict(parameters), "config.yaml"))
     status = "FAILED"
     try:
         yield run.info.run_id
@@ -79,14 +90,13 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 
-def _experiment(mlflow: Any, root: Path) -> str:
+def _experiment(mlflow: Any, artifacts: str | None) -> str:
     experiment = mlflow.get_experiment_by_name(EXPERIMENT)
     if experiment:
         return experiment.experiment_id
-    # With a server of the user's own, the server knows where artifacts go.
-    ours = "MLFLOW_TRACKING_URI" not in os.environ
-    location = (root / "mlartifacts").as_uri() if ours else None
-    return mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+    # Without the tag the UI takes it for an experiment with language models.
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    return mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=tags)
 
 
 def _tags(config: str, run_id: str) -> dict[str, str]:

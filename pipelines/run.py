@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from components.common import tracking
 from components.common.quiet import stderr_to
 from pipelines import display
 from pipelines.config import Config
@@ -75,20 +75,14 @@ def run_pipeline(
     folder.mkdir(parents=True)
     with (
         _logging_to(folder / "run.log", quiet),
-        parent_run(root, name, run_id, _flat(config.parameters())) as mlflow_run_id,
+        parent_run(root, name, run_id, config.parameters()) as mlflow_run_id,
     ):
         run = Run(name, run_id, mlflow_run_id, [Step(step) for step in steps])
         with display.shown(console, run.steps) as listener:
             run_graph(plan, run, listener)
+        tracking.log_metrics(run.metrics)
+        tracking.log_artifact(folder / "run.json")
     return run
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
-        flat |= inner if inner is not None else {f"{prefix}{name}": value}
-    return flat
 
 
 @contextmanager

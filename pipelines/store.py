@@ -127,6 +127,7 @@ def staging(store: Path, cause: Cause, outputs: Mapping[str, Any]) -> Path:
     for name in outputs:
         shutil.rmtree(part / name, ignore_errors=True)
     part.mkdir(parents=True, exist_ok=True)
+    (part / MANIFEST).unlink(missing_ok=True)
     return part
 
 
@@ -254,7 +255,7 @@ def _explain_miss(store: Path, cause: Cause) -> str:
 
 
 def _differences(old: Cause, new: Cause) -> Iterator[str]:
-    before, now = _flat(old.parameters), _flat(new.parameters)
+    before, now = flat(old.parameters), flat(new.parameters)
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             yield f"parameter {name} was {before.get(name)}, is {now.get(name)}"
@@ -266,14 +267,15 @@ def _differences(old: Cause, new: Cause) -> Iterator[str]:
         yield f"code changed: {', '.join(sorted(changed))}"
 
 
-def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as one level, by `section.name`."""
+    result: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
+            result |= flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            result[f"{prefix}{name}"] = value
+    return result
 
 
 def _folder(store: Path, cause: Cause) -> Path:

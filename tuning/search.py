@@ -69,7 +69,7 @@ def search(
     arguments = {
         "hypermodel": build,
         "objective": kt.Objective(objective, "min" if objective.endswith("loss") else "max"),
-        "seed": seed,
+        "seed": seed + 1,  # KerasTuner takes 0 for none, and draws one.
         "directory": str(directory.parent),
         "project_name": directory.name,
     }

@@ -31,7 +31,7 @@ def class_bars(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str], p
         axes.bar_label(bars, fontsize=7)
     axes.set_xticks(places + width * (len(counts) - 1) / 2, labels)
     axes.set_ylabel("images")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(counts))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
 

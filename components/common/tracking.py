@@ -72,6 +72,10 @@ def child_run(name: str, params: Mapping[str, Any]) -> Iterator[None]:
         log_params(params)
         yield
         status = "FINISHED"
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"[:500]
+        tell(lambda mlflow: mlflow.set_tag("mien.error", reason))
+        raise
     finally:
         if opened:
             tell(lambda mlflow: mlflow.end_run(status))

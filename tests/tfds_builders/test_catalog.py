@@ -37,7 +37,7 @@ def test_every_dataset_has_a_builder_with_its_labels(
     ("name", "options", "message"),
     [
         ("drawn_facse", {}, "did you mean drawn_faces?"),
-        ("faces of mine", {}, "There are: drawn_faces, happy_or_sad"),
+        ("faces of mine", {}, "there are: drawn_faces, happy_or_sad"),
         ("drawn_faces", {"sise": 48}, "sise: unknown option of drawn_faces; did you mean size?"),
         ("drawn_faces", {"name": "x"}, "name: unknown option"),
         ("drawn_faces", {"size": 31}, "size: is 31; give a whole number from 32"),
@@ -51,7 +51,7 @@ def test_a_wrong_name_or_option_is_named(
 
 
 def test_a_dataset_without_options_says_so(tmp_path: Path, write_folder: Write) -> None:
-    with pytest.raises(ValueError, match=r"size: unknown option of happy_or_sad; It has none"):
+    with pytest.raises(ValueError, match=r"size: unknown option of happy_or_sad; it has none"):
         make_builder("happy_or_sad", tmp_path, write_folder(tmp_path, MEMBERS), {"size": 48})
 
 

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import ConfigError, config_names, load_config
+from pipelines.parameters import plain
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
+    loaded_name, config = load_config(name)
+    head = (Path("pipelines") / "configs" / f"{name}.yaml").read_text().partition("dataset")[0]
+    assert loaded_name == config.pusher.model_name == name
+    assert f"mien run {name}" in head
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tuner.max_trails=3", "tuner.max_trails: unknown; did you mean max_trials?"),
+        ("trianer.epochs=3", "trianer: unknown; did you mean trainer?"),
+        ("transform.face_crop.margn=0", "transform.face_crop.margn: unknown; did you mean margin?"),
+        ("tuner.max_trials=many", "tuner.max_trials: 'many' is not possible"),
+        ("tuner.max_trials=-1", "tuner.max_trials: -1 is not possible"),
+        ("tuner.hypermodel=resnet", "tuner.hypermodel: 'resnet' is not possible"),
+        ("split.test=0.9", "split: train, validation and test must add up to 1, not 1.6"),
+        ("split.train=0", "split: train, validation and test must add up to 1"),
+        ("split.train=most", "split.train: 'most' is not possible"),
+        ("dataset.name=drawn_face", "dataset.name: drawn_face: unknown; did you mean drawn_faces?"),
+        ("trainer.epochs", "--set trainer.epochs: wanted KEY=VALUE"),
+        ("transform=3", "transform: 3 is not possible"),
+        ("evaluator.thresholds.acuracy=1", "acuracy: unknown; did you mean accuracy?"),
+    ],
+)
+def test_an_error_is_one_line_with_key_value_and_cure(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("drawn_faces", [override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_config_names_the_closest() -> None:
+    with pytest.raises(ConfigError, match="drawn_face: unknown; did you mean drawn_faces"):
+        load_config("drawn_face")
+
+
+def test_overrides_are_yaml_and_the_last_wins() -> None:
+    _, config = load_config(
+        "drawn_faces", ["trainer.epochs=5", "trainer.epochs=7", "transform.face_crop=null"]
+    )
+    assert config.trainer.epochs == 7
+    assert config.transform.face_crop is None
+
+
+def test_all_in_train_leaves_nothing_to_the_others() -> None:
+    _, config = load_config("happy_or_sad", ["split.train=1"])
+    assert (config.split.train, config.split.validation, config.split.test) == (1, 0, 0)
+    assert config.split.method == "stratified"
+
+
+def test_a_users_file_extends_a_config(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: happy_or_sad\ntrainer: {epochs: 3}\n")
+    name, config = load_config(str(mine))
+    assert name == config.pusher.model_name == "mine"
+    assert config.trainer.epochs == 3
+    assert config.trainer.stop_at_accuracy == 0.999
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: MINE", "extends itself"),
+        ("a: [", "not YAML"),
+        ("- 3", "wanted sections"),
+        ("trainer: {epochs: 3}", "dataset: missing"),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path: Path, text: str, message: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace("MINE", str(mine)))
+    with pytest.raises(ConfigError, match=message):
+        load_config(str(mine))
+
+
+def test_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file"):
+        load_config("nowhere.yaml")
+
+
+def test_parameters_survive_kfp_which_knows_only_floats() -> None:
+    assert plain({"a": 3.0, "b": [0.5, {"c": 1.0}], "d": "x", "e": True}) == {
+        "a": 3,
+        "b": [0.5, {"c": 1}],
+        "d": "x",
+        "e": True,
+    }
+    assert isinstance(plain({"a": 3.0})["a"], int)

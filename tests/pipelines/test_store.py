@@ -1,0 +1,141 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import store
+from pipelines.store import Cause, Execution
+
+OUTPUTS = {"model": "system.Model"}
+
+
+def cause(**changes: object) -> Cause:
+    values = {
+        "pipeline": "tiny",
+        "step": "trainer",
+        "code": {"components.trainer": "c0"},
+        "parameters": {"trainer": {"epochs": 3}},
+        "inputs": {"examples": "e0"},
+    }
+    return Cause(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make(folder: Path, of: Cause, text: str = "weights", **metadata: object) -> Execution:
+    part = store.staging(folder, of, OUTPUTS)
+    (part / "model").mkdir()
+    (part / "model" / "weights").write_text(text)
+    made_by = {"run": "r1", "mlflow_run": "m1"}
+    return store.publish(folder, of, {"model": metadata}, seconds=1.0, made_by=made_by)
+
+
+def test_what_was_published_is_found_with_its_digest_and_metadata(tmp_path: Path) -> None:
+    made = make(tmp_path, cause(), epochs=3)
+    found, reason = store.find(tmp_path, cause())
+    assert found == made
+    assert reason == ""
+    assert found.metadata("model") == {"epochs": 3}
+    assert (found.output("model") / "weights").read_text() == "weights"
+
+
+def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
+    first = make(tmp_path, cause())
+    same = make(tmp_path, cause(parameters={"trainer": {"epochs": 4}}))
+    other = make(tmp_path, cause(parameters={"trainer": {"epochs": 5}}), text="others")
+    assert first.digest("model") == same.digest("model") != other.digest("model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"parameters": {"trainer": {"epochs": 2}}}, "parameter trainer.epochs was 3, is 2"),
+        ({"inputs": {"examples": "e1"}}, "input examples changed"),
+        ({"code": {"components.trainer": "c1"}}, "code changed: components.trainer"),
+        ({"pipeline": "another"}, ""),
+    ],
+)
+def test_a_miss_says_what_changed(tmp_path: Path, changes: dict[str, object], why: str) -> None:
+    make(tmp_path, cause())
+    found, reason = store.find(tmp_path, cause(**changes))
+    assert reason == why
+    assert bool(found) == (why == "")
+
+
+def test_the_first_run_says_so(tmp_path: Path) -> None:
+    assert store.find(tmp_path, cause()) == (None, "first run")
+
+
+@pytest.mark.parametrize("damage", ["changed", "truncated", "removed", "added"])
+def test_a_damaged_output_is_not_reused(tmp_path: Path, damage: str) -> None:
+    weights = make(tmp_path, cause()).output("model") / "weights"
+    match damage:
+        case "changed":
+            weights.write_text("WEIGHTS")
+        case "truncated":
+            weights.write_text("weig")
+        case "removed":
+            weights.unlink()
+        case "added":
+            weights.with_name("more").write_text("")
+    found, reason = store.find(tmp_path, cause())
+    assert found is None
+    assert reason == "its stored output was damaged: model is not what was written"
+    make(tmp_path, cause())
+    assert store.find(tmp_path, cause())[0]
+
+
+def test_a_truncated_manifest_is_damage_too(tmp_path: Path) -> None:
+    manifest = make(tmp_path, cause()).folder / "manifest.json"
+    manifest.write_text(manifest.read_text()[:100])
+    assert "damaged" in store.find(tmp_path, cause())[1]
+
+
+def test_a_published_folder_outside_is_verified_like_the_rest(tmp_path: Path) -> None:
+    version = tmp_path / "serving" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_text("graph")
+    make(tmp_path, cause(), pushed_model=str(version))
+    assert store.find(tmp_path, cause())[0]
+    (version / "saved_model.pb").write_text("grap")
+    assert store.find(tmp_path, cause()) == (
+        None,
+        f"its stored output was damaged: {version} is gone or changed",
+    )
+
+
+def test_a_killed_execution_keeps_its_checkpoints_and_not_its_outputs(tmp_path: Path) -> None:
+    part = store.staging(tmp_path, cause(), OUTPUTS)
+    (part / "model").mkdir()
+    (part / "model" / "half").write_text("")
+    (part / "model.work").mkdir()
+    (part / "model.work" / "epoch-1").write_text("")
+
+    assert store.find(tmp_path, cause())[0] is None
+    part = store.staging(tmp_path, cause(), OUTPUTS)
+    assert sorted(path.name for path in part.rglob("*")) == ["epoch-1", "model.work"]
+    made = make(tmp_path, cause())
+    assert sorted(path.name for path in made.folder.iterdir()) == ["manifest.json", "model"]
+
+
+def test_killed_between_the_manifest_and_the_rename(tmp_path: Path) -> None:
+    make(tmp_path, cause()).folder.rename(tmp_path / "trainer" / f"{cause().key}.part")
+    assert store.find(tmp_path, cause())[0] is None
+    make(tmp_path, cause())
+    assert store.find(tmp_path, cause())[0]
+
+
+def test_code_is_what_a_step_imports_and_nothing_else() -> None:
+    trainer = store.code_digests("trainer")
+    assert {"components.trainer", "tuning.fitting", "tuning.hypermodels.emoji_cnn"} <= set(trainer)
+    assert "components.transform" not in trainer
+    assert "components.common.records.load_split" not in trainer
+    assert "tfds_builders.drawn_faces.drawing" in store.code_digests("example_gen")
+
+
+def test_a_run_that_reuses_all_imports_no_tensorflow() -> None:
+    program = (
+        "import sys, pipelines.run, pipelines.pipeline, pipelines.store as s;"
+        "s.code_digests('trainer');"
+        "sys.exit(bool({'tensorflow', 'keras', 'apache_beam'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
