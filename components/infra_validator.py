@@ -60,8 +60,8 @@ def validate_infra(
         tolerance: the largest difference of a probability that still counts as the same.
 
     Returns:
-        `infra_blessing` (`BLESSED` or `NOT_BLESSED`) and, for each way of asking, the largest
-        difference.
+        `infra_blessing` (`BLESSED` or `NOT_BLESSED`), the reasons in words, and for each way of
+        asking the largest difference.
 
     Raises:
         ServerDidNotStartError: with the server's last words.
@@ -81,9 +81,14 @@ def validate_infra(
     differences = {
         way: float(np.abs(answer - probabilities).max()) for way, answer in answers.items()
     }
-    same = all(difference <= tolerance for difference in differences.values())
+    reasons = [
+        f"{way} differs from the evaluation by {difference:.2g}, wanted at most {tolerance:g}"
+        for way, difference in differences.items()
+        if difference > tolerance
+    ]
     verdict = {
-        "infra_blessing": "BLESSED" if same else "NOT_BLESSED",
+        "infra_blessing": "NOT_BLESSED" if reasons else "BLESSED",
+        "reasons": reasons,
         "images": len(pixels),
         "tolerance": tolerance,
         "largest_difference": differences,

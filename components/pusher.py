@@ -5,7 +5,6 @@ Writes:  pushed_model (pushed_model.json: version and path, or why nothing was p
          version folder itself
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import tensorflow as tf
 from filelock import FileLock
 
 from components.common import progress, tracking
-from components.common.files import file_digests, read_json, write_json
+from components.common.files import file_digests, read_json, sync_folder, write_json
 
 MANIFEST = "mien_manifest.json"
 
@@ -59,10 +58,9 @@ def _push_if_blessed(
     verdict = read_json(blessing / "blessing.json")
     infra_verdict = read_json(infra_blessing / "infra_blessing.json")
     if verdict["blessing"] != "BLESSED":
-        return Pushed(None, None, "not pushed, NOT_BLESSED: " + "; ".join(verdict["reasons"]))
+        return Pushed(None, None, "not pushed: " + "; ".join(verdict["reasons"]))
     if infra_verdict["infra_blessing"] != "BLESSED":
-        differences = infra_verdict["largest_difference"]
-        return Pushed(None, None, f"not pushed, the server answers otherwise: {differences}")
+        return Pushed(None, None, "not pushed: " + "; ".join(infra_verdict["reasons"]))
     version_dir = publish(model, model_name, serving_dir)
     _register(model, model_name, version_dir)
     return Pushed(str(version_dir), int(version_dir.name), "blessed")
@@ -90,7 +88,7 @@ def publish(model: Path, model_name: str, serving_dir: Path) -> Path:
         write_json(incoming / MANIFEST, manifest)
         progress.say(f"asking version {version} once before it is published")
         _ask_once(incoming)
-        _sync(incoming)
+        sync_folder(incoming)
         return incoming.rename(base / str(version))
 
 
@@ -116,13 +114,6 @@ def _ask_once(folder: Path) -> None:
     _, arguments = predict.structured_input_signature
     height, width, channels = arguments["pixels"].shape[1:]
     predict(pixels=tf.zeros((1, height, width, channels)))
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
 
 
 def _register(model: Path, model_name: str, version_dir: Path) -> None:

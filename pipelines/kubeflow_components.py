@@ -187,6 +187,7 @@ def infra_validator(
         **plain(parameters),
     )
     infra_blessing.metadata["infra_blessing"] = verdict["infra_blessing"]
+    infra_blessing.metadata["reasons"] = verdict["reasons"]
     infra_blessing.metadata["largest_difference"] = verdict["largest_difference"]
 
 

@@ -13,6 +13,7 @@ from kfp import dsl
 from components.common import progress, tracking
 from components.common.files import write_json
 from pipelines import kubeflow_components, store
+from pipelines.code import code_digests
 from pipelines.errors import explain
 from pipelines.graph import Task
 from pipelines.store import Cause, Execution
@@ -133,7 +134,7 @@ def _cause(plan: Plan, task: Task, config: str, done: Mapping[str, Execution]) -
     return Cause(
         pipeline=config,
         step=task.name,
-        code={**store.code_digests(task.name), "wrapper": _wrapper_digest(task.name)},
+        code={**code_digests(task.name), "wrapper": _wrapper_digest(task.name)},
         parameters={source: values[source] for source in task.parameters.values()},
         inputs={
             name: done[producer].digest(output) for name, (producer, output) in task.inputs.items()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,11 @@ def file_digests(folder: Path) -> dict[str, dict[str, Any]]:
 def combined_digest(files: dict[str, dict[str, Any]]) -> str:
     """One SHA-256 over what `file_digests` found."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Asks the disk to have a folder whole, before a rename makes it count."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

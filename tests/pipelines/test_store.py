@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -122,20 +120,3 @@ def test_killed_between_the_manifest_and_the_rename(tmp_path: Path) -> None:
     assert store.find(tmp_path, cause())[0] is None
     make(tmp_path, cause())
     assert store.find(tmp_path, cause())[0]
-
-
-def test_code_is_what_a_step_imports_and_nothing_else() -> None:
-    trainer = store.code_digests("trainer")
-    assert {"components.trainer", "tuning.fitting", "tuning.hypermodels.emoji_cnn"} <= set(trainer)
-    assert "components.transform" not in trainer
-    assert "components.common.records.load_split" not in trainer
-    assert "tfds_builders.drawn_faces.drawing" in store.code_digests("example_gen")
-
-
-def test_a_run_that_reuses_all_imports_no_tensorflow() -> None:
-    program = (
-        "import sys, pipelines.run, pipelines.pipeline, pipelines.store as s;"
-        "s.code_digests('trainer');"
-        "sys.exit(bool({'tensorflow', 'keras', 'apache_beam'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
