@@ -6,10 +6,8 @@ Writes:  examples (TFRecords, dataset_info, the table of examples)
 
 import hashlib
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +72,7 @@ def _prepare(examples: Path, builder: Any) -> Any:
     generate = builder._generate_examples
     # TFDS has no hook for progress but its own bar on stderr.
     builder._generate_examples = lambda *args, **kwargs: _counted(generate(*args, **kwargs))
-    with redirect_stdout(sys.stderr):  # TFDS prints where it prepares what.
-        builder.download_and_prepare()
+    builder.download_and_prepare()
     shutil.move(builder.data_dir, examples / "records")
     shutil.rmtree(examples / "tfds")
     for shard in (examples / "records").glob("*.tfrecord*"):

@@ -247,8 +247,9 @@ def _print(content: Any) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    # A pipe has no width: 80 columns would cut the tables.
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    # A pipe has no width: 80 columns would cut the tables. The file is named, for a run turns
+    # `sys.stdout` away from the screen.
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
 def _json(content: Any) -> str:

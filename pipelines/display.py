@@ -30,7 +30,13 @@ def shown(console: Console, steps: Sequence[Step]) -> Iterator[Listener]:
     """Shows the steps for the length of the block, and gives the listener to tell of them."""
     if console.is_terminal:
         table = _LiveTable(steps)
-        with Live(table, console=console, refresh_per_second=8):
+        with Live(
+            table,
+            console=console,
+            refresh_per_second=8,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
             yield table.listen
     else:
         yield _plain_lines(console)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from components.common.quiet import stderr_to
+from components.common.quiet import output_to
 
 PACKAGES = (
     "tensorflow",
@@ -58,7 +58,7 @@ def _package(package: str) -> Finding:
 
 
 def _accelerators() -> Finding:
-    with stderr_to(Path(os.devnull)):
+    with output_to(Path(os.devnull)):
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")

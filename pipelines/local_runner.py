@@ -43,7 +43,7 @@ class Run:
         metrics: with `<name>_low` and `<name>_high` of their intervals.
         blessing: BLESSED or NOT_BLESSED; None where it did not come to a verdict.
         reasons: what the verdict rests on, a line a threshold.
-        warnings: of ExampleValidator.
+        warnings: of ExampleValidator, or that nothing was tracked.
         pushed_model: the version folder, or None.
     """
 

@@ -77,10 +77,12 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     """The command of the MLflow UI on the runs under a root.
 
     Raises:
-        UsageError: there are no runs.
+        UsageError: there are no runs, or they are on a server of the user's own.
         PortError: the port is in use.
     """
     uri = tracking_uri(root.resolve())
+    if uri.startswith("http"):
+        raise UsageError(f"MLFLOW_TRACKING_URI is set, the runs are on that server: open {uri}")
     if uri.startswith("sqlite:") and not (root / "mlflow.db").exists():
         raise UsageError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
     require_free(host, port, "--port")

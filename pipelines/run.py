@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from components.common import tracking
-from components.common.quiet import stderr_to
+from components.common.quiet import output_to
 from pipelines import display
 from pipelines.config import Config
 from pipelines.errors import UsageError
 from pipelines.graph import read_graph
 from pipelines.local_runner import Plan, Run, Step, run_graph
-from pipelines.mlflow_runs import parent_run
+from pipelines.mlflow_runs import parent_run, tracking_uri
 from tfds_builders import catalog
 
 
@@ -41,7 +41,7 @@ def run_pipeline(
         until: the last step to run.
         force: steps to execute again.
         console: where the steps are shown.
-        quiet: sends what libraries write to stderr to the run's log file.
+        quiet: sends what libraries print to the run's log file.
 
     Raises:
         FileNotFoundError: raw files are missing; says which, where and how to get them.
@@ -78,6 +78,8 @@ def run_pipeline(
         parent_run(root, name, run_id, config.parameters()) as mlflow_run_id,
     ):
         run = Run(name, run_id, mlflow_run_id, [Step(step) for step in steps])
+        if not mlflow_run_id:
+            run.warnings.append(f"{tracking_uri(root)} does not answer: this run is not tracked")
         with display.shown(console, run.steps) as listener:
             run_graph(plan, run, listener)
         tracking.log_metrics(run.metrics)
@@ -87,13 +89,13 @@ def run_pipeline(
 
 @contextmanager
 def _logging_to(path: Path, quiet: bool) -> Iterator[None]:
-    """Sends logging to a file, and with `quiet` what libraries write to stderr."""
+    """Sends logging to a file, and with `quiet` what libraries print."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     try:
-        with stderr_to(path) if quiet else nullcontext():
+        with output_to(path) if quiet else nullcontext():
             yield
     finally:
         root.removeHandler(handler)

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 import grpc
 from aiohttp import web
 
-from components.common.quiet import stderr_to
+from components.common.quiet import output_to
 from deploy.server.errors import StartError
 from deploy.server.limits import MAX_MESSAGE_BYTES
 from deploy.server.versions import newest_version
@@ -74,7 +74,7 @@ async def _serve(flags: argparse.Namespace, folder: Path) -> None:
 async def _start(
     name: str, folder: Path, rest_socket: socket.socket, grpc_server: grpc.aio.Server
 ) -> web.AppRunner:
-    with stderr_to(Path(os.devnull)):
+    with output_to(Path(os.devnull)):
         # These three import TensorFlow.
         from deploy.server.grpc_service import add_services
         from deploy.server.rest import application

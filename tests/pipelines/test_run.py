@@ -1,6 +1,7 @@
 """The pipeline as a user runs it, in processes of its own, on tiny drawn faces."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -216,3 +217,16 @@ def _execution_of(root: Path, step: str, epochs: int) -> Path:
 def _digests(root: Path, step: str) -> dict[str, str]:
     manifest = read_json(execution(root, step) / "manifest.json")
     return {name: output["digest"] for name, output in manifest["outputs"].items()}
+
+
+def test_without_a_tracking_server_the_run_goes_on_and_says_so(
+    mien: Mien, tiny_config: Path, tiny_root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    shutil.copytree(tiny_root / "store", tmp_path / "store")
+    finished = mien(
+        *("run", tiny_config, "--root", tmp_path, "--until", "example_validator"),
+        env={**environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "http://127.0.0.1:9 does not answer: this run is not tracked" in finished.stdout
+    assert read_run(tmp_path)["mlflow_run_id"] == ""
