@@ -84,7 +84,7 @@ def validate_infra(
     reasons = [
         f"{way} differs from the evaluation by {difference:.2g}, wanted at most {tolerance:g}"
         for way, difference in differences.items()
-        if difference > tolerance
+        if not difference <= tolerance  # NaN is no agreement
     ]
     verdict = {
         "infra_blessing": "NOT_BLESSED" if reasons else "BLESSED",

@@ -115,7 +115,7 @@ def _observer(max_trials: int, epochs: int) -> Any:
     @contextmanager
     def observe(trial: str, values: Mapping[str, Any]) -> Iterator[list[Any]]:
         with tracking.child_run(f"trial {trial}", values):
-            yield [_TrialProgress(f"trial {int(trial) + 1}/{max_trials}", epochs)]
+            yield [_TrialProgress(f"trial {trial}/{max_trials}", epochs)]
 
     return observe
 

@@ -86,6 +86,11 @@ def fit(
     model = model or build()
     if len(history) < epochs and not should_stop(history, rule):
         batches = _ShuffledBatches(*train, batch_size=batch_size, seed=seed)
+
+        def start_epoch(epoch: int, logs: Any) -> None:
+            batches.shuffle(epoch)
+            _reseed(model, seed, epoch)
+
         model.fit(
             batches,
             validation_data=validation,
@@ -93,12 +98,20 @@ def fit(
             initial_epoch=len(history),
             epochs=epochs,
             callbacks=[
-                keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, logs: batches.shuffle(n)),
+                keras.callbacks.LambdaCallback(on_epoch_begin=start_epoch),
                 _Checkpoint(checkpoints, history, rule, on_epoch),
             ],
+            shuffle=False,  # else Keras shuffles the batches by a generator that nothing restores
             verbose=0,
         )
     return keras.models.load_model(_checkpoint(checkpoints, len(history)) / "best.keras"), history
+
+
+def _reseed(model: Any, seed: int, epoch: int) -> None:
+    """Sets the random layers by the epoch's number: a saved model does not hold their state."""
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for number, state in enumerate(states):
+        state.assign(np.random.default_rng([seed, epoch, number]).integers(2**32, size=2))
 
 
 class _ShuffledBatches(keras.utils.PyDataset):

@@ -22,7 +22,7 @@ Observer = Callable[[str, Mapping[str, Any]], AbstractContextManager[list[Any]]]
 
 
 class Trial(NamedTuple):
-    """A trial that ended: its hyperparameters, and its score or None where it failed."""
+    """A trial that ended: its number, its hyperparameters, its score or None where it failed."""
 
     id: str
     status: str
@@ -78,6 +78,8 @@ def search(
     )
     tuner = _resume(_tuner_class(oracle, seed, observe), {**arguments, **budget}, directory)
     tuner.oracle.max_trials = max_trials
+    # Three failures in a row would end the search with an exception, and lose the trials before.
+    tuner.oracle.max_consecutive_failed_trials = max_trials + 1
     tuner.search(
         x=train[0],
         y=train[1],
@@ -103,11 +105,16 @@ def _tuner_class(oracle: str, seed: int, observe: Observer) -> type[kt.Tuner]:
                 for name, value in trial.hyperparameters.values.items()
                 if not name.startswith("tuner/")
             }
-            with observe(trial.trial_id, values) as observers:
+            with observe(_number(trial), values) as observers:
                 callbacks = [*callbacks, *observers]
                 return super().run_trial(trial, *args, callbacks=callbacks, **kwargs)
 
     return ObservedTuner
+
+
+def _number(trial: Any) -> str:
+    """From 1: KerasTuner counts from 0, in more or fewer digits."""
+    return str(int(trial.trial_id) + 1)
 
 
 def _resume(tuner_class: type[kt.Tuner], arguments: Mapping[str, Any], directory: Path) -> kt.Tuner:
@@ -125,7 +132,12 @@ def _resume(tuner_class: type[kt.Tuner], arguments: Mapping[str, Any], directory
 
 def _leaderboard(tuner: kt.Tuner) -> list[Trial]:
     trials = [
-        Trial(trial.trial_id, trial.status, trial.score, dict(trial.hyperparameters.values))
+        Trial(
+            _number(trial),
+            trial.status,
+            trial.score if trial.status == "COMPLETED" else None,
+            dict(trial.hyperparameters.values),
+        )
         for trial in tuner.oracle.trials.values()
     ]
     sign = 1 if tuner.oracle.objective.direction == "min" else -1

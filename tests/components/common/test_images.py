@@ -1,0 +1,86 @@
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components.common import images
+
+Noise = Callable[..., NDArray[np.uint8]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_fit_leaves_an_image_of_that_size_as_it_is(noise: Noise, channels: int) -> None:
+    gray = np.repeat(noise(0, 17, 23, 1), 3, axis=-1)
+    fitted = images.fit_image(gray, 17, 23, channels)
+    np.testing.assert_array_equal(fitted, gray[..., :channels])
+
+
+@pytest.mark.parametrize("size", [(48, 48, 1), (31, 64, 3), (7, 5, 1)])
+def test_fit_gives_the_same_pixels_eagerly_and_in_every_graph(
+    noise: Noise, size: tuple[int, int, int]
+) -> None:
+    image = noise(1, 61, 47, 3)
+    eager = images.fit(tf.constant(image), *size).numpy()
+    in_function = tf.function(lambda x: images.fit(x, *size))(tf.constant(image)).numpy()
+    dataset = tf.data.Dataset.from_tensors(image).map(lambda x: images.fit(x, *size))
+    assert eager.shape == size
+    np.testing.assert_array_equal(images.fit_image(image, *size), eager)
+    np.testing.assert_array_equal(in_function, eager)
+    np.testing.assert_array_equal(next(dataset.as_numpy_iterator()), eager)
+
+
+def test_fit_averages_when_it_shrinks() -> None:
+    # Without antialiasing, one of the two tones of a fine pattern would win.
+    checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    fitted = images.fit_image(np.stack([checkerboard] * 3, axis=-1), 8, 8, 1)
+    np.testing.assert_allclose(fitted, 127.5, atol=3)
+
+
+@pytest.mark.parametrize("extension", [".png", ".bmp", ".jpg"])
+def test_decodes_to_rgb(extension: str) -> None:
+    red = np.zeros((9, 7, 3), np.uint8)
+    red[..., 0] = 200
+    encoded = bytes(cv2.imencode(extension, red[..., ::-1])[1])
+    np.testing.assert_allclose(images.decode_image(encoded), red, atol=4)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_gray_and_transparent_png_get_three_channels(noise: Noise, channels: int) -> None:
+    pixels = noise(2, 9, 7, channels)
+    decoded = images.decode_image(images.encode_png(pixels))
+    wanted = np.repeat(pixels, 3, axis=-1) if channels == 1 else pixels[..., :3]
+    np.testing.assert_array_equal(decoded, wanted)
+
+
+def test_of_a_gif_the_first_frame_is_decoded() -> None:
+    gif = (
+        b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x10\x20\x30\xff\xff\xff"
+        b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+    )
+    np.testing.assert_array_equal(images.decode_image(gif), [[[0x10, 0x20, 0x30]]])
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".bmp"])
+def test_a_truncated_image_is_undecodable(noise: Noise, extension: str) -> None:
+    encoded = bytes(cv2.imencode(extension, noise(3, 40, 40, 3))[1])
+    with pytest.raises(images.UndecodableImageError, match=r"\w"):
+        images.decode_image(encoded[: len(encoded) // 2])
+
+
+@pytest.mark.parametrize("encoded", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"\0" * 100])
+def test_what_is_no_image_is_undecodable_with_a_short_reason(encoded: bytes) -> None:
+    with pytest.raises(images.UndecodableImageError) as caught:
+        images.decode_image(encoded)
+    reason = str(caught.value)
+    assert 0 < len(reason) <= 200
+    assert "\n" not in reason
+    assert "function_node" not in reason
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_keeps_every_pixel_and_the_channels(noise: Noise, channels: int) -> None:
+    pixels = noise(4, 9, 7, channels)
+    np.testing.assert_array_equal(images.decode_png(images.encode_png(pixels)), pixels)

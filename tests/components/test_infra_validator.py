@@ -1,0 +1,118 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import requests
+
+from components import infra_validator
+from components.common.export import export_saved_model
+from components.common.files import read_json, write_json
+from components.common.predictions import write_predictions
+from components.common.recipe import Recipe
+from components.infra_validator import ServerDidNotStartError, validate_infra
+from tuning.heads import with_class_probabilities
+
+ROOT = Path(__file__).parents[2]
+LABELS = ["sad", "happy"]
+WAYS = ["REST serving_default", "gRPC serving_default", "gRPC predict_pixels"]
+
+
+class Candidate(NamedTuple):
+    """A model, the examples, and what the Evaluator wrote."""
+
+    model: Path
+    examples: Path
+    evaluation: Path
+
+
+@pytest.fixture(scope="module")
+def candidate(
+    tiny_classifier: Callable[..., keras.Model],
+    write_transformed: Callable[..., Path],
+    bright_or_dark: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Candidate:
+    folder = tmp_path_factory.mktemp("infra")
+    pixels, labels = bright_or_dark(12)
+    examples = write_transformed(folder / "examples", {"test": (pixels, labels)}, LABELS)
+    classifier = tiny_classifier((12, 12, 1), 2)
+    export_saved_model(
+        classifier, Recipe(12, 12, 1, None), LABELS, pixels[:1], folder / "model" / "saved_model"
+    )
+    write_json(folder / "evaluation" / "metrics.json", {"split": "test"})
+    write_predictions(
+        folder / "evaluation" / "predictions.csv",
+        [f"test{n}" for n in range(12)],
+        labels,
+        with_class_probabilities(classifier).predict(pixels, verbose=0),
+    )
+    return Candidate(folder / "model", examples, folder / "evaluation")
+
+
+@pytest.fixture(autouse=True)
+def _server_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def run(candidate: Candidate, infra_blessing: Path) -> dict[str, Any]:
+    return validate_infra(*candidate, infra_blessing, examples=8, tolerance=1e-5)
+
+
+def test_a_server_that_answers_as_the_evaluator_saw_it_is_blessed(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    verdict = run(candidate, tmp_path)
+    assert verdict["infra_blessing"] == "BLESSED"
+    assert verdict["images"] == 8
+    differences = verdict["largest_difference"]
+    assert list(differences) == WAYS
+    assert verdict["reasons"] == []
+    assert max(differences.values()) <= 1e-5
+    assert read_json(tmp_path / "infra_blessing.json") == verdict
+
+
+@pytest.mark.parametrize("probability", [0.875, float("nan")])
+def test_a_server_that_answers_otherwise_is_not_blessed(
+    candidate: Candidate, tmp_path: Path, probability: float
+) -> None:
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(candidate.evaluation, evaluation)
+    wrong = np.tile(np.float32([probability, 1 - probability]), (12, 1))
+    ids = [f"test{n}" for n in range(12)]
+    write_predictions(evaluation / "predictions.csv", ids, np.zeros(12, np.int64), wrong)
+    verdict = run(candidate._replace(evaluation=evaluation), tmp_path / "out")
+    assert verdict["infra_blessing"] == "NOT_BLESSED"
+    assert [reason.split(" differs")[0] for reason in verdict["reasons"]] == WAYS
+    assert read_json(tmp_path / "out" / "infra_blessing.json")["infra_blessing"] == "NOT_BLESSED"
+
+
+def test_a_broken_export_is_reported_with_the_servers_own_words(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    shutil.copytree(candidate.model, tmp_path / "model")
+    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(
+        ServerDidNotStartError, match=r"did not start: .*cannot be loaded.*SavedModel"
+    ):
+        run(candidate._replace(model=tmp_path / "model"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_lets_the_first_request_wait_is_asked_again(
+    candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It listens before it imports TensorFlow, which may take longer than one request waits.
+    get, waited = requests.get, []
+
+    def slow_get(*arguments: Any, **keywords: Any) -> requests.Response:
+        if not waited:
+            waited.append(True)
+            raise requests.ReadTimeout("nothing was read in time")
+        return get(*arguments, **keywords)
+
+    monkeypatch.setattr(infra_validator.requests, "get", slow_get)
+    assert run(candidate, tmp_path)["infra_blessing"] == "BLESSED"

@@ -1,0 +1,111 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from components import statistics_gen
+from components.common import images
+from components.common.examples import Example, read_table
+from components.common.files import read_json
+from components.common.measurements import Measurement, read_measurements
+from components.statistics_gen import generate_statistics, measure, summarize
+
+Noise = Callable[..., NDArray[np.uint8]]
+
+
+def test_a_known_image_is_measured() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:, :3] = 200
+    measured = measure("a", images.encode_png(image))
+    assert measured[:5] == ("a", 6, 4, 100.0, 100.0)
+    assert measured.error == ""
+
+
+def test_the_digest_is_of_the_picture_not_of_the_file(noise: Noise) -> None:
+    image = noise(0)
+    png, bmp = (bytes(cv2.imencode(kind, image)[1]) for kind in (".png", ".bmp"))
+    turned = bytes(cv2.imencode(".png", image.reshape(24, 20, 3))[1])
+    assert measure("a", png).sha256 == measure("b", bmp).sha256
+    assert measure("a", png).sha256 != measure("a", turned).sha256
+
+
+def test_an_undecodable_image_has_its_error_in_place(noise: Noise) -> None:
+    measured = measure("a", images.encode_png(noise(0))[:200])
+    assert measured[:6] == ("a", 0, 0, 0.0, 0.0, "")
+    assert measured.error
+
+
+def test_a_summary_is_of_the_pixels_and_leaves_undecodable_images_out() -> None:
+    small, large = np.full((2, 2), 10.0), np.full((4, 4), 90.0)
+    rows = [
+        *(Example(n, "train", "happy", "ann", f"{n}.png") for n in "ab"),
+        Example("c", "train", "sad", "bob", "c.png"),
+        Example("d", "test", "sad", "", "d.png"),
+    ]
+    measured = [
+        Measurement("a", 2, 2, 10.0, 0.0, "1", ""),
+        Measurement("b", 4, 4, 90.0, 0.0, "2", ""),
+        Measurement("c", 0, 0, 0.0, 0.0, "", "broken"),
+        Measurement("d", 0, 0, 0.0, 0.0, "", "broken"),
+    ]
+    summary = summarize(rows, measured)
+    pixels = np.concatenate([small.ravel(), large.ravel()])
+    assert list(summary) == ["train", "test"]
+    train = summary["train"]
+    assert (train["images"], train["undecodable"], train["subjects"]) == (3, 1, 2)
+    assert train["classes"] == {"happy": 2, "sad": 1}
+    assert train["sizes"] == {"2x2": 1, "4x4": 1}
+    assert train["pixel_mean"] == pytest.approx(pixels.mean())
+    assert train["pixel_std"] == pytest.approx(pixels.std())
+    assert train["brightness_quantiles"][::2] == [10.0, 50.0, 90.0]
+    assert (summary["test"]["undecodable"], summary["test"]["pixel_mean"]) == (1, 0.0)
+
+
+def test_the_counts_are_those_of_the_table(drawn_examples: Path, drawn_statistics: Path) -> None:
+    table = read_table(drawn_examples)
+    summary = read_json(drawn_statistics / "statistics.json")
+    assert sum(of_split["images"] for of_split in summary.values()) == len(table) == 28
+    for split, of_split in summary.items():
+        rows = [row for row in table if row.split == split]
+        assert of_split["images"] == sum(of_split["classes"].values()) == len(rows)
+        assert of_split["subjects"] == len({row.subject for row in rows})
+        assert of_split["sizes"] == {"96x96": len(rows)}
+    measurements = read_measurements(drawn_statistics / "measurements.csv")
+    assert [m.id for m in measurements] == [row.id for row in table]
+
+
+@pytest.mark.parametrize("name", ["class_counts.png", "contact_sheet.png"])
+def test_pictures_are_drawn(drawn_statistics: Path, name: str) -> None:
+    drawn = cv2.imread(str(drawn_statistics / name))
+    assert drawn.std() > 0
+
+
+def test_shards_make_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    drawn_examples: Path,
+    drawn_statistics: Path,
+    beam: dict[str, str],
+) -> None:
+    monkeypatch.setattr(statistics_gen, "IMAGES_A_SHARD", 4)
+    generate_statistics(drawn_examples, tmp_path, beam=beam)
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert written == {path.name: path.read_bytes() for path in drawn_statistics.iterdir()}
+
+
+def test_a_broken_picture_does_not_stop_it(
+    tmp_path: Path,
+    make_examples: Callable[..., Path],
+    face_png: Callable[..., bytes],
+    beam: dict[str, str],
+) -> None:
+    whole = face_png("happy", 0, 32)
+    members = {"happy/0.png": whole, "sad/0.png": whole[:90], "sad/1.png": b"text"}
+    summary = generate_statistics(make_examples(tmp_path, members), tmp_path / "s", beam=beam)
+    assert summary["train"]["undecodable"] == 2
+    assert summary["train"]["classes"] == {"happy": 1, "sad": 2}
+    assert math.isfinite(summary["train"]["pixel_std"])

@@ -1,0 +1,121 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components import trainer
+from components.common import progress
+from components.common.files import read_json, write_json
+from components.common.records import load_split
+from components.trainer import train
+from tuning.fitting import StoppingRule
+from tuning.heads import classify, compile_classifier
+
+
+def build(hp: Any, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    inputs = keras.Input(image_shape, name="pixels")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Dense(hp.Choice("units", [4, 8]), activation="relu")(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return compile_classifier(keras.Model(inputs, classify(x, classes)), "adam")
+
+
+@pytest.fixture(autouse=True)
+def _hypermodel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "get_hypermodel", lambda name: build)
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, write_transformed: Callable[..., Path], bright_or_dark: Callable[..., Any]
+) -> Callable[..., list[dict[str, float]]]:
+    """Trains on pictures of three classes; the shard of the test split is not there at all."""
+
+    def call(model: Path, splits: tuple[str, ...] = ("train", "validation"), **changed: Any) -> Any:
+        examples = tmp_path / "-".join(splits)
+        if not examples.exists():
+            there = {split: bright_or_dark(24, 3) for split in (*splits, "test")}
+            write_transformed(examples, there, ["sad", "neutral", "happy"])
+            (examples / "test.tfrecord").unlink()
+        best = {"hypermodel": "tiny", "values": {"units": 8}, "batch_size": 8}
+        write_json(tmp_path / "best" / "best_hyperparameters.json", best)
+        arguments = {
+            "epochs": 3,
+            "rule": StoppingRule(),
+            "seed": 0,
+            "work_dir": tmp_path / f"work-{model.name}",
+        }
+        return train(examples, tmp_path / "best", model, **(arguments | changed))
+
+    return call
+
+
+def weights(model: Path) -> list[Any]:
+    return keras.models.load_model(model / "model.keras").get_weights()
+
+
+def test_the_model_and_all_that_belongs_to_it(run: Callable[..., Any], tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    history = run(model)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert read_json(model / "history.json") == history
+    facts = read_json(model / "model.json")
+    assert facts["hyperparameters"] == {"units": 8}
+    assert facts["parameters"] == 144 * 8 + 8 + 8 * 3 + 3
+    best = facts["best_epoch"] - 1
+    assert history[best]["val_accuracy"] == max(row["val_accuracy"] for row in history)
+    assert (model / "learning_curves.png").stat().st_size > 0
+    for name in ("recipe.json", "dataset.json"):
+        assert (model / name).read_bytes() == (tmp_path / "train-validation" / name).read_bytes()
+
+
+def test_the_export_answers_as_the_keras_model(run: Callable[..., Any], tmp_path: Path) -> None:
+    run(tmp_path / "model")
+    pixels = load_split(tmp_path / "train-validation", "validation").images.astype(np.float32)
+    wanted = keras.models.load_model(tmp_path / "model" / "model.keras").predict(pixels, verbose=0)
+    saved = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
+    answer = saved.signatures["predict_pixels"](pixels=tf.constant(pixels))
+    np.testing.assert_allclose(answer["probabilities"], wanted, atol=1e-6)
+
+
+def test_a_training_that_was_killed_ends_as_one_that_was_not(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = run(tmp_path / "undisturbed")
+
+    def killed(text: str) -> None:
+        if text.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with progress.listening(killed), pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed")
+    assert run(tmp_path / "killed") == history
+    for wanted, got in zip(
+        weights(tmp_path / "undisturbed"), weights(tmp_path / "killed"), strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_without_a_validation_split_the_last_epoch_is_taken(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    history = run(tmp_path / "model", ("train",))
+    assert "val_accuracy" not in history[0]
+    assert read_json(tmp_path / "model" / "model.json")["best_epoch"] == 3
+
+
+def test_it_stops_by_the_rule(run: Callable[..., Any], tmp_path: Path) -> None:
+    history = run(tmp_path / "model", epochs=5, rule=StoppingRule(at_accuracy=0.0))
+    assert len(history) == 1
+
+
+def test_progress_is_told_every_epoch(run: Callable[..., Any], tmp_path: Path) -> None:
+    heard: list[str] = []
+    with progress.listening(heard.append):
+        run(tmp_path / "model", epochs=2)
+    assert [text.split(",")[0] for text in heard] == ["epoch 1/2", "epoch 2/2"]
+    assert all("val_accuracy" in text for text in heard)

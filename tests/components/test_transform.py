@@ -1,0 +1,272 @@
+import csv
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from components import transform as transform_module
+from components.common import images, records
+from components.common.examples import Example, read_encoded, read_table
+from components.common.faces import FaceCrop, crop_face
+from components.common.files import file_digests, read_json, write_json
+from components.common.recipe import Recipe, read_recipe
+from components.common.records import load_split, read_shards
+from components.example_validator import validate_examples
+from components.statistics_gen import generate_statistics
+from components.transform import (
+    Copy,
+    LostExamplesError,
+    Rejection,
+    apply_recipe,
+    count,
+    plan_copies,
+    transform,
+)
+
+# How many of each class the split of the drawn examples leaves in train.
+TRAIN_CLASSES = {0: 2, 1: 2, 2: 1, 3: 4, 4: 1, 5: 4, 6: 4}
+WHOLE = Recipe(24, 24, 1, None)
+Transform = Callable[..., dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def run(beam: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Transform:
+    """Transforms with nothing quarantined and nothing added, but for what is asked for."""
+    nothing = tmp_path_factory.mktemp("anomalies")
+    write_json(nothing / "anomalies.json", {"quarantined": []})
+
+    def call(examples: Path, out: Path, anomalies: Path = nothing, **changed: Any) -> Any:
+        arguments = {"recipe": WHOLE, "horizontal_flip": False, "balance": "none", "beam": beam}
+        return transform(examples, anomalies, out, **(arguments | changed))
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def transformed(
+    drawn_examples: Path, run: Transform, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("transformed")
+    run(drawn_examples, out, horizontal_flip=True, balance="oversample")
+    return out
+
+
+def all_records(transformed: Path, split: str) -> list[records.Record]:
+    shards = read_shards(transformed)[split]
+    return [each for shard in shards for each in records.read_shard(transformed / shard["file"])]
+
+
+def test_every_example_is_there_with_its_pixels(
+    drawn_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    counts = run(drawn_examples, tmp_path)
+    table = read_table(drawn_examples)
+    labels = read_json(tmp_path / "dataset.json")["labels"]
+    encoded = dict(zip((row.id for row in table), read_encoded(drawn_examples, 0, 28), strict=True))
+    for split in ("train", "validation", "test"):
+        rows = {row.id: row for row in table if row.split == split}
+        loaded = load_split(tmp_path, split)
+        assert counts[split] == {"in": len(rows), "kept": len(rows), "rejected": {}, "copies": 0}
+        assert sorted(loaded.ids) == sorted(rows)
+        for index, example_id in enumerate(loaded.ids):
+            row = rows[example_id]
+            assert labels[loaded.labels[index]] == row.label
+            assert (loaded.subjects[index], loaded.sources[index]) == (row.subject, row.source)
+            picture = images.decode_image(encoded[example_id])
+            np.testing.assert_array_equal(
+                loaded.images[index], images.fit_image(picture, 24, 24, 1)
+            )
+    assert read_json(tmp_path / "counts.json") == counts
+    assert read_recipe(tmp_path) == (WHOLE, labels)
+    assert cv2.imread(str(tmp_path / "before_after.png")).std() > 0
+
+
+def test_the_same_input_gives_the_same_bytes(
+    drawn_examples: Path, transformed: Path, tmp_path: Path, run: Transform
+) -> None:
+    run(drawn_examples, tmp_path, horizontal_flip=True, balance="oversample")
+    assert file_digests(tmp_path) == file_digests(transformed)
+
+
+def test_shards_make_no_difference_to_what_is_in_them(
+    monkeypatch: pytest.MonkeyPatch,
+    drawn_examples: Path,
+    transformed: Path,
+    tmp_path: Path,
+    run: Transform,
+) -> None:
+    monkeypatch.setattr(transform_module, "IMAGES_A_SHARD", 4)
+    run(drawn_examples, tmp_path, horizontal_flip=True, balance="oversample")
+    assert len(read_shards(tmp_path)["train"]) > 2
+    for split in ("train", "validation", "test"):
+        wanted, got = (
+            # A copy's id ends in its number within its shard.
+            Counter(r._replace(id=r.id.split("+")[0]) for r in all_records(folder, split))
+            for folder in (transformed, tmp_path)
+        )
+        assert got == wanted
+
+
+def test_oversampling_makes_train_classes_equal_and_leaves_the_rest(transformed: Path) -> None:
+    counts = read_json(transformed / "counts.json")
+    train = load_split(transformed, "train")
+    assert Counter(train.labels[: counts["train"]["kept"]].tolist()) == TRAIN_CLASSES
+    largest = 2 * max(TRAIN_CLASSES.values())  # each with its mirror image
+    assert Counter(train.labels.tolist()) == dict.fromkeys(range(7), largest)
+    assert len(train) == counts["train"]["kept"] + counts["train"]["copies"]
+    for split in ("validation", "test"):
+        assert counts[split]["copies"] == 0
+        assert len(load_split(transformed, split)) == counts[split]["in"]
+
+
+def test_flipping_adds_exact_mirrors_to_train_alone(
+    drawn_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    counts = run(drawn_examples, tmp_path, horizontal_flip=True)
+    train = load_split(tmp_path, "train")
+    kept = counts["train"]["kept"]
+    assert counts["train"]["copies"] == kept
+    originals = dict(zip(train.ids[:kept], train.images[:kept], strict=True))
+    for example_id, mirrored in zip(train.ids[kept:], train.images[kept:], strict=True):
+        original = originals.pop(example_id.split("+")[0])
+        np.testing.assert_array_equal(mirrored, original[:, ::-1])
+    assert originals == {}
+    assert counts["test"]["copies"] == counts["validation"]["copies"] == 0
+
+
+def test_no_two_examples_have_the_same_id(transformed: Path) -> None:
+    ids = [r.id for split in read_shards(transformed) for r in all_records(transformed, split)]
+    assert len(ids) == len(set(ids)) > 28
+
+
+@pytest.fixture(scope="module")
+def odd_examples(
+    make_examples: Callable[..., Path],
+    face_png: Callable[..., bytes],
+    noise: Callable[..., NDArray[np.uint8]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Two faces, and what has no face: noise, a blank picture, a truncated one."""
+    members = {
+        "happy/face.png": face_png("happy", 0),
+        "happy/noise.png": images.encode_png(noise(0, 96, 96, 3)),
+        "sad/face.png": face_png("neutral", 1),
+        "sad/blank.png": images.encode_png(np.full((96, 96, 3), 90, np.uint8)),
+        "sad/cut.png": face_png("sad", 2)[:500],
+    }
+    return make_examples(tmp_path_factory.mktemp("odd"), members)
+
+
+@pytest.fixture(scope="module")
+def odd_anomalies(
+    odd_examples: Path, beam: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("odd")
+    generate_statistics(odd_examples, folder / "s", beam=beam)
+    validate_examples(
+        odd_examples, folder / "s", folder / "anomalies", min_class_size=1, blank_std=0.0
+    )
+    return folder / "anomalies"
+
+
+def test_what_has_no_face_is_rejected_by_name_and_reason(
+    odd_examples: Path, odd_anomalies: Path, tmp_path: Path, run: Transform
+) -> None:
+    counts = run(odd_examples, tmp_path, odd_anomalies, recipe=Recipe(32, 32, 1, FaceCrop()))
+    no_face = "no cascade finds exactly one face"
+    assert counts["train"]["in"] == 5
+    assert counts["train"]["kept"] == 2
+    assert counts["train"]["rejected"] == {no_face: 2, "undecodable": 1}
+    with (tmp_path / "rejected.csv").open(newline="") as file:
+        reasons = {row["source"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "happy/noise.png": no_face,
+        "sad/blank.png": no_face,
+        "sad/cut.png": "undecodable",
+    }
+    assert sorted(load_split(tmp_path, "train").sources) == ["happy/face.png", "sad/face.png"]
+
+
+def test_quarantined_images_are_left_out_without_a_crop_too(
+    odd_examples: Path, odd_anomalies: Path, tmp_path: Path, run: Transform
+) -> None:
+    counts = run(odd_examples, tmp_path, odd_anomalies)
+    assert counts["train"]["rejected"] == {"undecodable": 1}
+    assert "sad/cut.png" not in load_split(tmp_path, "train").sources
+
+
+def test_the_recipe_crops_then_fits(face_png: Callable[..., bytes]) -> None:
+    picture = images.decode_image(face_png("happy", 0))
+    crop = FaceCrop(margin=0.1)
+    face = crop_face(picture, crop)
+    assert face is not None
+    cropped = apply_recipe(picture, Recipe(32, 28, 3, crop))
+    np.testing.assert_array_equal(cropped, images.fit_image(face, 32, 28, 3))
+    whole = apply_recipe(picture, Recipe(32, 28, 3, None))
+    np.testing.assert_array_equal(whole, images.fit_image(picture, 32, 28, 3))
+
+
+def shard(count: int) -> records.Shard:
+    return {"file": "x", "records": count, "sha256": ""}
+
+
+def test_counts_add_up() -> None:
+    table = [Example(str(n), "train" if n else "test", "a", "", "") for n in range(5)]
+    written = {"train": [shard(2), shard(1)], "validation": [], "test": [shard(1)]}
+    rejected = [Rejection("1", "train", "1.png", "no face")]
+    counts = count(table, written, rejected)
+    assert counts["train"] == {"in": 4, "kept": 3, "rejected": {"no face": 1}, "copies": 0}
+    assert counts["test"]["kept"] == 1
+    assert counts["validation"]["in"] == 0
+
+
+@pytest.mark.parametrize("kept", [2, 4])
+def test_counts_that_do_not_add_up_stop_the_run(kept: int) -> None:
+    table = [Example(str(n), "train", "a", "", "") for n in range(4)]
+    written = {"train": [shard(kept)], "validation": [], "test": []}
+    rejected = [Rejection("1", "train", "1.png", "no face")]
+    with pytest.raises(LostExamplesError, match=f"train: 4 images in, {kept} kept and 1 rejected"):
+        count(table, written, rejected)
+
+
+@pytest.mark.parametrize("horizontal_flip", [False, True])
+@pytest.mark.parametrize(
+    "labels",
+    [[], [[0]], [[0, 1, 1, 1], [2, 1, 0]], [[0] * 9, [1], [2] * 4, [1, 2]], [[3, 3], [5]]],
+)
+def test_oversampled_classes_are_as_large_as_the_largest(
+    labels: list[list[int]], horizontal_flip: bool
+) -> None:
+    plan = plan_copies(labels, horizontal_flip=horizontal_flip, balance="oversample")
+    copied = [
+        (labels[shard][copy.place], shard, copy.place)
+        for shard, of_shard in enumerate(plan)
+        for copy in of_shard
+    ]
+    counts = Counter(label for of_shard in labels for label in of_shard)
+    largest = max(counts.values(), default=0) * (2 if horizontal_flip else 1)
+    total = counts + Counter(label for label, _, _ in copied)
+    assert len(plan) == len(labels)
+    assert set(total.values()) <= {largest}
+    for label in counts:
+        # No picture is copied much more often than another of its class.
+        places = Counter(place for place in copied if place[0] == label)
+        times = [*places.values(), *[0] * (counts[label] - len(places))]
+        assert max(times) - min(times) <= (2 if horizontal_flip else 1)
+
+
+def test_without_balance_and_flip_nothing_is_copied() -> None:
+    assert plan_copies([[0, 1], [1]], horizontal_flip=False, balance="none") == [[], []]
+
+
+def test_flip_alone_mirrors_each_once() -> None:
+    plan = plan_copies([[0, 1], [1]], horizontal_flip=True, balance="none")
+    assert [sorted(of_shard) for of_shard in plan] == [
+        [Copy(0, True), Copy(1, True)],
+        [Copy(0, True)],
+    ]
