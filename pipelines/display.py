@@ -1,5 +1,7 @@
 """What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
 
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -135,13 +137,14 @@ def print_result(console: Console, run: Run, root: Path) -> None:
 
 
 def _next_commands(run: Run, root: Path) -> str:
+    mien = "mien" if shutil.which("mien") else sys.argv[0]
     where = "" if root == Path("mien_root") else f" --root {root}"
-    lines = [(f"mien ui{where}", "look at the runs in the MLflow UI")]
+    lines = [(f"{mien} ui{where}", "look at the runs in the MLflow UI")]
     if run.pushed_model:
         model = Path(run.pushed_model).parent.name
         lines += [
-            (f"mien serve {model}{where}", "serve the model by REST and gRPC"),
-            (f"mien predict PICTURE --model {model}{where}", "ask it what a face expresses"),
+            (f"{mien} serve {model}{where}", "serve the model by REST and gRPC"),
+            (f"{mien} predict PICTURE --model {model}{where}", "ask it what a face expresses"),
         ]
     width = max(len(command) for command, _ in lines)
     return "\n".join(f"  {command:<{width}}  {what}" for command, what in lines)
