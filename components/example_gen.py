@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common import progress, tracking
-from components.common.examples import Example, write_examples
+from components.common.examples import Example, read_records, write_examples
 from components.common.files import combined_digest, file_digests
 from components.common.splits import Shares, Unsplit, assign_splits
 from tfds_builders import catalog
@@ -46,7 +46,7 @@ def generate_examples(
     examples.mkdir(parents=True, exist_ok=True)
     builder = _prepare(examples, catalog.make_builder(name, examples / "tfds", raw_dir, options))
     tfds_splits = {split: info.num_examples for split, info in sorted(builder.info.splits.items())}
-    unsplit = list(_read_unsplit(builder, tfds_splits))
+    unsplit = list(_read_unsplit(examples / "records", builder, tfds_splits))
     splits = assign_splits(unsplit, method=method, shares=shares, seed=seed)
     rows = [
         Example(hashlib.sha256(example.source.encode()).hexdigest()[:16], split, *example)
@@ -106,16 +106,12 @@ def _counted(generated: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         yield item
 
 
-def _read_unsplit(builder: Any, tfds_splits: Mapping[str, int]) -> Iterator[Unsplit]:
-    import tensorflow_datasets as tfds
-
+def _read_unsplit(records: Path, builder: Any, tfds_splits: Mapping[str, int]) -> Iterator[Unsplit]:
     names = builder.info.features["label"].names
     for split in tfds_splits:
-        # The image stays encoded: a truncated one is ExampleValidator's to find.
-        records = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
-        for record in records:
+        for record in read_records(records, split):
             yield Unsplit(
                 label=names[int(record["label"])],
-                subject=record["subject"].numpy().decode(),
-                source=record["source"].numpy().decode(),
+                subject=record["subject"].decode(),
+                source=record["source"].decode(),
             )

@@ -37,7 +37,7 @@ def push(
     model_name: str,
     serving_dir: Path,
 ) -> Pushed:
-    """Publishes the model as the next version; a model that is already there stays what it is.
+    """Publishes the model as the next version, unless it is the newest one already.
 
     Args:
         model: what Trainer wrote.
@@ -76,11 +76,12 @@ def publish(model: Path, model_name: str, serving_dir: Path) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     files = file_digests(model / "saved_model")
     with FileLock(base / ".lock"):
-        versions = {int(path.name): path for path in base.iterdir() if path.name.isdecimal()}
-        for path in versions.values():
-            if _published_files(path) == files:
-                return path
-        version = max(versions, default=0) + 1
+        newest = max(
+            (int(path.name) for path in base.iterdir() if path.name.isdecimal()), default=0
+        )
+        if _holds(base / str(newest), files):
+            return base / str(newest)
+        version = newest + 1
         incoming = base / ".incoming"
         shutil.rmtree(incoming, ignore_errors=True)
         shutil.copytree(model / "saved_model", incoming)
@@ -103,9 +104,10 @@ def _facts(model: Path) -> dict[str, Any]:
     }
 
 
-def _published_files(version_dir: Path) -> Mapping[str, Any] | None:
-    manifest = version_dir / MANIFEST
-    return read_json(manifest)["files"] if manifest.exists() else None
+def _holds(version_dir: Path, files: Mapping[str, Any]) -> bool:
+    """Whether a version of ours has these files: what is there, not what its manifest claims."""
+    there = file_digests(version_dir)
+    return there.pop(MANIFEST, None) is not None and there == files
 
 
 def _ask_once(folder: Path) -> None:

@@ -7,9 +7,9 @@ Writes:  statistics (statistics.json, measurements.csv, class_counts.png, contac
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common import figures, images, progress, tracking
-from components.common.beam import map_shards, shard_bounds
-from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
+from components.common.beam import cut_into_shards, map_shards
+from components.common.examples import SPLITS, Example, read_dataset, read_images, read_table
 from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements, write_measurements
 
-IMAGES_A_SHARD = 500
 SHEET_COLUMNS = 8
 
 
@@ -35,14 +34,14 @@ def generate_statistics(
     """
     statistics.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
-    shards = max(1, math.ceil(len(table) / IMAGES_A_SHARD))
-    map_shards(partial(_measure_shard, examples, statistics, shards), shards, beam)
-    measurements = _merge_shards(statistics, shards)
+    shards = cut_into_shards(len(table))
+    map_shards(partial(_measure_shard, examples, statistics, shards), len(shards), beam)
+    measurements = _merge_shards(statistics, len(shards))
     summary = summarize(table, measurements)
     write_json(statistics / "statistics.json", summary)
     counts = {split: of_split["classes"] for split, of_split in summary.items()}
     figures.class_bars(counts, labels, statistics / "class_counts.png")
-    sheet = {label: list(_first_images(examples, table, measurements, label)) for label in labels}
+    sheet = _first_images(examples, table, measurements, labels)
     figures.contact_sheet(sheet, statistics / "contact_sheet.png", columns=SHEET_COLUMNS)
     tracking.log_artifact(statistics / "statistics.json")
     tracking.log_artifact(statistics / "class_counts.png")
@@ -58,9 +57,8 @@ def measure(example_id: str, encoded: bytes) -> Measurement:
         return Measurement(example_id, 0, 0, 0.0, 0.0, "", str(error))
     height, width = image.shape[:2]
     digest = hashlib.sha256(f"{width}x{height}:".encode() + image.tobytes()).hexdigest()
-    return Measurement(
-        example_id, width, height, float(image.mean()), float(image.std()), digest, ""
-    )
+    gray = image.mean(axis=2)  # A red surface is as blank as a gray one.
+    return Measurement(example_id, width, height, float(gray.mean()), float(gray.std()), digest, "")
 
 
 def summarize(
@@ -93,15 +91,14 @@ def _summarize_split(pairs: Sequence[tuple[Example, Measurement]]) -> dict[str, 
     }
 
 
-def _measure_shard(examples: Path, statistics: Path, shards: int, shard: int) -> dict[str, int]:
+def _measure_shard(
+    examples: Path, statistics: Path, shards: Sequence[range], shard: int
+) -> dict[str, int]:
     table = read_table(examples)
-    start, stop = shard_bounds(len(table), shards)[shard]
-    encoded = read_encoded(examples, start, stop)
-    measured = [
-        measure(row.id, image) for row, image in zip(table[start:stop], encoded, strict=True)
-    ]
+    pictures = read_images(examples, table, shards[shard])
+    measured = [measure(row.id, encoded) for row, encoded in pictures]
     write_measurements(statistics / f"shard-{shard:05d}.csv", measured)
-    progress.say(f"{stop:,}/{len(table):,} images")
+    progress.say(f"{shards[shard].stop:,}/{len(table):,} images")
     return {"measured": len(measured)}
 
 
@@ -116,13 +113,18 @@ def _merge_shards(statistics: Path, shards: int) -> list[Measurement]:
 
 
 def _first_images(
-    examples: Path, table: Sequence[Example], measurements: Sequence[Measurement], label: str
-) -> Iterator[NDArray[np.uint8]]:
-    """The first train images of a class that can be decoded."""
-    indices = (
-        index
-        for index, (row, measurement) in enumerate(zip(table, measurements, strict=True))
-        if row.split == "train" and row.label == label and not measurement.error
-    )
-    for index in islice(indices, SHEET_COLUMNS):
-        yield images.decode_image(next(read_encoded(examples, index, index + 1)))
+    examples: Path,
+    table: Sequence[Example],
+    measurements: Sequence[Measurement],
+    labels: Sequence[str],
+) -> dict[str, list[NDArray[np.uint8]]]:
+    """The first train images of each class that can be decoded."""
+    chosen: dict[str, list[int]] = {label: [] for label in labels}
+    for index, (row, measurement) in enumerate(zip(table, measurements, strict=True)):
+        of_class = chosen[row.label]
+        if row.split == "train" and not measurement.error and len(of_class) < SHEET_COLUMNS:
+            of_class.append(index)
+    sheet: dict[str, list[NDArray[np.uint8]]] = {label: [] for label in labels}
+    for row, encoded in read_images(examples, table, sorted(chain(*chosen.values()))):
+        sheet[row.label].append(images.decode_image(encoded))
+    return sheet

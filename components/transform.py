@@ -6,12 +6,11 @@ Writes:  transformed_examples (TFRecord shards, shards.json, recipe.json, counts
 """
 
 import csv
-import math
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,19 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common import figures, images, progress, records, tracking
-from components.common.beam import map_shards, shard_bounds
-from components.common.examples import SPLITS, Example, read_dataset, read_encoded, read_table
+from components.common.beam import cut_into_shards, map_shards
+from components.common.examples import SPLITS, Example, read_dataset, read_images, read_table
 from components.common.faces import crop_face
 from components.common.files import read_json, write_json
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, Shard
 
-IMAGES_A_SHARD = 500
+NO_FACE = "no cascade finds exactly one face"
 SHEET_COLUMNS = 8
 
 
 class LostExamplesError(RuntimeError):
     """Images in are not images kept plus images rejected."""
+
+
+class EmptyClassError(ValueError):
+    """No train image of a class is left; says how many there were, and why they were rejected."""
 
 
 class Rejection(NamedTuple):
@@ -76,13 +79,14 @@ def transform(
 
     Raises:
         LostExamplesError: the counts do not add up.
+        EmptyClassError: no train image of a class is left.
     """
     transformed_examples.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
-    shards = max(1, math.ceil(len(table) / IMAGES_A_SHARD))
+    shards = cut_into_shards(len(table))
     results = map_shards(
         partial(_transform_shard, examples, anomalies, transformed_examples, shards, recipe),
-        shards,
+        len(shards),
         beam,
     )
     written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
@@ -91,8 +95,9 @@ def transform(
             written[split].append(shard)
     rejections = [Rejection(*row) for result in results for row in result["rejected"]]
     counts = count(table, written, rejections)
-
     train_labels = [result["train_labels"] for result in results if result["train_labels"]]
+    _require_all_classes(table, labels, train_labels, rejections)
+
     plan = plan_copies(train_labels, horizontal_flip=horizontal_flip, balance=balance)
     copy_shard = partial(_copy_shard, transformed_examples, written["train"], plan)
     copies = [result for result in map_shards(copy_shard, len(plan), beam) if result]
@@ -160,23 +165,44 @@ def count(
     return counts
 
 
+def _require_all_classes(
+    table: Sequence[Example],
+    labels: Sequence[str],
+    train_labels: Sequence[Sequence[int]],
+    rejections: Sequence[Rejection],
+) -> None:
+    left = {labels[label] for label in chain(*train_labels)}
+    reasons = {rejection.id: rejection.reason for rejection in rejections}
+    for label in labels:
+        if label not in left:
+            lost = [row.id for row in table if row.split == "train" and row.label == label]
+            why = ", ".join(sorted({reasons[example_id] for example_id in lost}))
+            raise EmptyClassError(
+                f"class {label!r}: none of its {len(lost)} train images is left: {why}"
+            )
+
+
 def _transform_shard(
-    examples: Path, anomalies: Path, out: Path, shards: int, recipe: Recipe, shard: int
+    examples: Path,
+    anomalies: Path,
+    out: Path,
+    shards: Sequence[range],
+    recipe: Recipe,
+    shard: int,
 ) -> dict[str, Any]:
     """Transforms one slice of the table; writes a file for each split that has records in it."""
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     quarantined = _read_quarantined(anomalies)
-    start, stop = shard_bounds(len(table), shards)[shard]
     kept: dict[str, list[Record]] = defaultdict(list)
     rejected: list[Rejection] = []
-    encoded_images = read_encoded(examples, start, stop)
-    for place, (row, encoded) in enumerate(zip(table[start:stop], encoded_images, strict=True)):
+    pictures = read_images(examples, table, shards[shard])
+    for place, (row, encoded) in enumerate(pictures, start=shards[shard].start):
         if place % 50 == 0:
-            progress.say(f"{start + place:,}/{len(table):,} images")
+            progress.say(f"{place:,}/{len(table):,} images")
         reason = quarantined.get(row.id, "")
         pixels = None if reason else apply_recipe(images.decode_image(encoded), recipe)
         if pixels is None:
-            reason = reason or "no cascade finds exactly one face"
+            reason = reason or NO_FACE
             rejected.append(Rejection(row.id, row.split, row.source, reason))
         else:
             label = labels.index(row.label)
@@ -240,13 +266,16 @@ def _draw_before_after(
     """Draws pictures beside what becomes of them, and pictures that were rejected."""
     reasons = {rejection.id: rejection.reason for rejection in rejections}
     kept = (i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons)
-    lost = (i for i, row in enumerate(table) if reasons.get(row.id, "undecodable") != "undecodable")
-    before = [_raw(examples, index) for index in islice(kept, SHEET_COLUMNS)]
+    lost = (i for i, row in enumerate(table) if reasons.get(row.id) == NO_FACE)
+    before = _decoded(examples, table, islice(kept, SHEET_COLUMNS))
     after = [pixels for image in before if (pixels := apply_recipe(image, recipe)) is not None]
-    rejected = [_raw(examples, index) for index in islice(lost, SHEET_COLUMNS)]
+    rejected = _decoded(examples, table, islice(lost, SHEET_COLUMNS))
     rows = {"before": before, "after": after, **({"rejected": rejected} if rejected else {})}
     figures.contact_sheet(rows, out / "before_after.png", columns=SHEET_COLUMNS)
 
 
-def _raw(examples: Path, index: int) -> NDArray[np.uint8]:
-    return images.decode_image(next(read_encoded(examples, index, index + 1)))
+def _decoded(
+    examples: Path, table: Sequence[Example], indices: Iterable[int]
+) -> list[NDArray[np.uint8]]:
+    pictures = read_images(examples, table, list(indices))
+    return [images.decode_image(encoded) for _, encoded in pictures]

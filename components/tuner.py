@@ -4,6 +4,7 @@ Reads:   transformed_examples
 Writes:  best_hyperparameters (best_hyperparameters.json), tuner_results (trials.json)
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from tuning.search import Trial, default_values, search
 
 
 class NoTrialCompletedError(RuntimeError):
-    """Every trial failed; says what the last one died of."""
+    """Every trial failed; what each died of is in its MLflow run."""
 
 
 def tune(
@@ -91,6 +92,9 @@ def tune(
             directory=work_dir / "keras_tuner",
             observe=_observer(max_trials, epochs),
         )
+        if trials[0].score is None:
+            shutil.rmtree(work_dir)  # The next run tries again, and does not resume failures.
+            raise NoTrialCompletedError(f"none of {len(trials)} trials completed: see MLflow")
         best |= _choose(trials, objective)
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
@@ -99,8 +103,6 @@ def tune(
 
 
 def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
-    if not trials or trials[0].score is None:
-        raise NoTrialCompletedError("no trial completed: see the trials in the MLflow UI")
     best = trials[0]
     values = {name: value for name, value in best.values.items() if not name.startswith("tuner/")}
     return {

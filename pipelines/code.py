@@ -7,7 +7,8 @@ from pathlib import Path
 
 from components.common.files import sha256_file
 
-PACKAGES = ("tfds_builders", "tuning", "components")
+PACKAGES = ("tfds_builders", "tuning", "components", "deploy")
+STARTED_AS_A_PROCESS = {"infra_validator": ("deploy.server.__main__",)}
 IMPORTING_BY_NAME = ("tfds_builders.catalog", "tuning.hypermodels")
 """All modules beside these count as imported by them."""
 
@@ -22,7 +23,7 @@ def code_digests(step: str) -> dict[str, str]:
         step: the component's module in `components`.
     """
     digests: dict[str, str] = {}
-    queue = [f"components.{step}"]
+    queue = [f"components.{step}", *STARTED_AS_A_PROCESS.get(step, ())]
     while queue:
         module = queue.pop()
         source = _source(module)

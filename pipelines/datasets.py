@@ -29,7 +29,8 @@ def prepared_table(root: Path, name: str) -> list[Example] | None:
         reverse=True,
     )
     for examples in prepared:
-        if (examples.parent / "manifest.json").exists() and read_dataset(examples)["name"] == name:
+        whole = examples.parent.suffix != ".part"
+        if whole and read_dataset(examples)["name"] == name:
             return read_table(examples)
     return None
 

@@ -75,7 +75,7 @@ def transform(
     from pipelines.parameters import plain
 
     parameters = plain(parameters)
-    transformed_examples.metadata["counts"] = transform(
+    counts = transform(
         Path(examples.path),
         Path(anomalies.path),
         Path(transformed_examples.path),
@@ -84,6 +84,12 @@ def transform(
         balance=parameters["balance"],
         beam=plain(beam),
     )
+    transformed_examples.metadata["counts"] = counts
+    transformed_examples.metadata["warnings"] = [
+        f"{split}: {number} of {of_split['in']} images rejected: {reason}"
+        for split, of_split in counts.items()
+        for reason, number in of_split["rejected"].items()
+    ]
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

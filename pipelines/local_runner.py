@@ -100,6 +100,7 @@ def run_graph(plan: Plan, run: Run, listener: Listener) -> None:
         for task, step in zip(plan.graph, run.steps, strict=True):
             if task.name in wanted:
                 cause = _cause(plan, task, run.config, done)
+                listener(step, "waiting for another run of this step")
                 with store.locked(plan.root / "store", cause):
                     done[task.name] = _run_step(plan, task, step, cause, run, done, listener)
                 _report(run, task, done[task.name])
@@ -166,16 +167,20 @@ def _run_step(
             _link_to_maker(task.name, found)
             return found
         if found:
-            store.forget(found)
             step.reason = "forced"
+        if task.name in plan.force:
+            store.forget(plan.root / "store", cause)
         listener(step, "")
         with progress.listening(lambda text: listener(step, text)):
             execution = _execute(plan, task, cause, run, done)
         step.state = "executed"
         return execution
-    except BaseException as error:
+    except Exception as error:
         step.state, step.reason = "failed", explain(error)
         raise StepFailedError(f"{task.name} failed: {step.reason}") from error
+    except KeyboardInterrupt:
+        step.state, step.reason = "failed", "interrupted"
+        raise
     finally:
         step.seconds = round(time.perf_counter() - started, 3)
         listener(step, "")
@@ -222,6 +227,8 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
         if kind == "system.Metrics":
             run.metrics |= metadata
         run.blessing = metadata.get("blessing", run.blessing)
+        if metadata.get("infra_blessing") == "NOT_BLESSED":
+            run.blessing = "NOT_BLESSED"
         run.reasons += metadata.get("reasons", [])
         run.warnings += metadata.get("warnings", [])
         run.pushed_model = metadata.get("pushed_model", run.pushed_model)

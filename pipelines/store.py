@@ -83,7 +83,7 @@ class Execution(NamedTuple):
 
 
 class DamagedError(Exception):
-    """A stored output is not what was written."""
+    """A stored output is not what was written, or not what counts any more."""
 
 
 @contextmanager
@@ -105,14 +105,15 @@ def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
         return None, _explain_miss(store, cause)
     try:
         return _verified(folder), ""
-    except (DamagedError, OSError, ValueError, KeyError) as error:
+    except DamagedError as error:
         shutil.rmtree(folder)
-        return None, f"its stored output was damaged: {error}"
+        return None, str(error)
 
 
-def forget(execution: Execution) -> None:
-    """Takes an execution out of the store."""
-    shutil.rmtree(execution.folder)
+def forget(store: Path, cause: Cause) -> None:
+    """Takes an execution out of the store, and what was under way of it."""
+    for folder in (_folder(store, cause), _part(store, cause)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def staging(store: Path, cause: Cause, outputs: Mapping[str, Any]) -> Path:
@@ -143,10 +144,7 @@ def publish(
         seconds: how long it took.
         made_by: ids of the run and of its MLflow run.
     """
-    part = _part(store, cause)
-    for path in part.iterdir():
-        if path.name not in metadata:
-            shutil.rmtree(path)  # checkpoints, tuner state
+    part, folder = _part(store, cause), _folder(store, cause)
     outputs = {
         name: {
             **_described(part / name),
@@ -163,18 +161,34 @@ def publish(
     }
     write_json(part / MANIFEST, manifest)
     sync_folder(part)
-    return Execution(part.rename(_folder(store, cause)), manifest)
+    shutil.rmtree(folder, ignore_errors=True)  # what a kill left of an execution it was removing
+    part.rename(folder)
+    # Checkpoints and tuner state: only now, a full disk before costs no training.
+    for work in folder.glob("*.work"):
+        shutil.rmtree(work)
+    return Execution(folder, manifest)
 
 
 def _verified(folder: Path) -> Execution:
-    manifest = read_json(folder / MANIFEST)
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except ValueError:
+        raise DamagedError(f"its stored output was damaged: {MANIFEST} cannot be read") from None
     for name, output in manifest["outputs"].items():
         if file_digests(folder / name) != output["files"]:
-            raise DamagedError(f"{name} is not what was written")
+            raise DamagedError(f"its stored output was damaged: {name} is not what was written")
         for path, files in output["outside"].items():
-            if not Path(path).exists() or file_digests(Path(path)) != files:
-                raise DamagedError(f"{path} is gone or changed")
+            _verify_published(Path(path), files)
     return Execution(folder, manifest)
+
+
+def _verify_published(version: Path, files: Mapping[str, Any]) -> None:
+    if not version.exists() or file_digests(version) != files:
+        raise DamagedError(f"its stored output was damaged: {version} is gone or changed")
+    versions = [int(path.name) for path in version.parent.iterdir() if path.name.isdecimal()]
+    if int(version.name) != max(versions):
+        # TF Serving serves the newest: the model of this run must be that one.
+        raise DamagedError(f"version {max(versions)} was pushed after its version {version.name}")
 
 
 def _described(output: Path) -> dict[str, Any]:
@@ -189,9 +203,10 @@ def _outside(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain_miss(store: Path, cause: Cause) -> str:
     """What differs from the newest execution of the same step of the same config."""
-    manifests = sorted(
-        (store / cause.step).glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime
+    whole = (
+        path for path in (store / cause.step).glob(f"*/{MANIFEST}") if path.parent.suffix != ".part"
     )
+    manifests = sorted(whole, key=lambda path: path.stat().st_mtime)
     causes = [Cause(**read_json(path)["cause"]) for path in manifests]
     earlier = [other for other in causes if other.pipeline == cause.pipeline]
     if not earlier:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class UnknownNameError(ValueError):
-    """There is no such dataset or option; the message says which there are."""
+    """There is no such dataset; the message says which there are."""
+
+
+class OptionError(ValueError):
+    """An option is unknown, or its value impossible."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +123,17 @@ def make_builder(
 
     Raises:
         FileNotFoundError: as `find_raw_files`.
-        ValueError: there is no such dataset or option, or an option's value is impossible.
+        UnknownNameError: there is no such dataset.
+        OptionError: there is no such option, or its value is impossible.
     """
     find_raw_files(name, raw_dir)
     builder_class = import_module(f"tfds_builders.{name}.{name}_dataset_builder").Builder
-    for option in options:
-        _check_known(f"option of {name}", option, builder_class.option_names())
-    config = builder_class.CONFIG(**options) if options else None
+    try:
+        for option in options:
+            _check_known(f"option of {name}", option, builder_class.option_names())
+        config = builder_class.CONFIG(**options) if options else None
+    except (ValueError, TypeError) as error:
+        raise OptionError(str(error)) from None
     return builder_class(data_dir=data_dir, raw_dir=raw_dir, config=config)
 
 

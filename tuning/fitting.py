@@ -7,7 +7,6 @@ alone, and whether to stop on the history alone, so that a resumed training take
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +39,8 @@ def best_epoch(history: Sequence[Mapping[str, float]], rule: StoppingRule) -> in
     if rule.monitor not in history[-1]:
         return len(history) - 1
     sign = 1 if rule.monitor.endswith("loss") else -1
-    return min(range(len(history)), key=lambda index: sign * history[index][rule.monitor])
+    values = [sign * row[rule.monitor] for row in history]
+    return min(range(len(values)), key=lambda i: math.inf if math.isnan(values[i]) else values[i])
 
 
 def should_stop(history: Sequence[Mapping[str, float]], rule: StoppingRule) -> bool:
@@ -163,7 +163,7 @@ class _Checkpoint(keras.callbacks.Callback):
         self.model.save(part / "last.keras")
         is_best = best_epoch(self._history, self._rule) == epoch - 1
         best = part if is_best else _checkpoint(self._folder, epoch - 1)
-        os.link(best / ("last.keras" if is_best else "best.keras"), part / "best.keras")
+        shutil.copy(best / ("last.keras" if is_best else "best.keras"), part / "best.keras")
         (part / "history.json").write_text(json.dumps(self._history))
         part.rename(_checkpoint(self._folder, epoch))
         shutil.rmtree(_checkpoint(self._folder, epoch - 1), ignore_errors=True)

@@ -107,7 +107,11 @@ def _tuner_class(oracle: str, seed: int, observe: Observer) -> type[kt.Tuner]:
             }
             with observe(_number(trial), values) as observers:
                 callbacks = [*callbacks, *observers]
-                return super().run_trial(trial, *args, callbacks=callbacks, **kwargs)
+                try:
+                    return super().run_trial(trial, *args, callbacks=callbacks, **kwargs)
+                except OSError as error:
+                    # A full disk is no fault of the trial's hyperparameters: it ends the search.
+                    raise kt.errors.FatalError(str(error)) from error
 
     return ObservedTuner
 

@@ -7,8 +7,9 @@ elements silently.
 """
 
 import json
+import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 # "DirectRunner" first tries to download the Prism engine; "FnApiRunner" is the same Python one.
 _ENGINES = {"DirectRunner": "FnApiRunner"}
+
+
+IMAGES_A_SHARD = 500
 
 
 class LostShardError(RuntimeError):
@@ -58,7 +62,8 @@ def map_shards(
     return [results[shard] for shard in range(shards)]
 
 
-def shard_bounds(count: int, shards: int) -> Sequence[tuple[int, int]]:
-    """Cuts 0..count into `shards` runs of near equal length, as (start, stop)."""
+def cut_into_shards(count: int) -> list[range]:
+    """Cuts the indices of `count` images into runs of near equal length, at least one run."""
+    shards = max(1, math.ceil(count / IMAGES_A_SHARD))
     edges = [count * shard // shards for shard in range(shards + 1)]
-    return list(pairwise(edges))
+    return [range(start, stop) for start, stop in pairwise(edges)]

@@ -9,13 +9,17 @@ Row i of the table is record i of the TFDS splits laid end to end in the order o
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.files import read_json, write_json
 
 SPLITS = ("train", "validation", "test")
+
+
+class MisplacedRecordError(ValueError):
+    """The records are not in the order of the table."""
 
 
 class Example(NamedTuple):
@@ -48,15 +52,50 @@ def read_dataset(examples: Path) -> dict[str, Any]:
     return read_json(examples / "dataset.json")
 
 
-def read_encoded(examples: Path, start: int, stop: int) -> Iterator[bytes]:
-    """Yields the encoded images of records start..stop as they lie in the archive."""
+def read_records(records: Path, instruction: str) -> Iterator[dict[str, Any]]:
+    """Yields prepared records, their images still encoded, in the one order that all readers share.
+
+    Args:
+        records: the folder of a prepared builder.
+        instruction: TFDS's, e.g. `train[8:10]`.
+    """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(examples / "records")
-    part = _instruction(read_dataset(examples)["tfds_splits"], start, stop)
-    records = builder.as_dataset(split=part, decoders={"image": tfds.decode.SkipDecoding()})
-    for record in records:
-        yield record["image"].numpy()
+    builder = tfds.builder_from_directory(records)
+    part = builder.as_dataset(
+        split=instruction,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        # Files read in turns come in another order in a slice than in the whole.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    yield from part.as_numpy_iterator()
+
+
+def read_images(
+    examples: Path, table: Sequence[Example], indices: Sequence[int]
+) -> Iterator[tuple[Example, bytes]]:
+    """Yields rows of the table with their encoded images, as they lie in the archive.
+
+    Args:
+        examples: the artifact.
+        table: all of its rows.
+        indices: the wanted ones, ascending; what lies between them is read over.
+
+    Raises:
+        MisplacedRecordError: a record is not the one that its row names.
+        tensorflow.errors.FailedPreconditionError: there are fewer records than there should be.
+    """
+    if not indices:
+        return
+    wanted, first, last = set(indices), indices[0], indices[-1]
+    tfds_splits = read_dataset(examples)["tfds_splits"]
+    records = read_records(examples / "records", _instruction(tfds_splits, first, last + 1))
+    for index, record in enumerate(records, start=first):
+        if index in wanted:
+            source = record["source"].decode()
+            if source != table[index].source:
+                raise MisplacedRecordError(f"record {index} is {source}, not {table[index].source}")
+            yield table[index], record["image"]
 
 
 def _instruction(tfds_splits: Mapping[str, int], start: int, stop: int) -> str:

@@ -13,9 +13,11 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file for people to read too; makes its folder where there is none."""
+    """Writes a JSON file, whole or not at all; makes its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(path)
 
 
 def sha256_file(path: Path) -> str:

@@ -13,8 +13,8 @@ class Measurement(NamedTuple):
         id: the example's.
         width: in pixels; 0 where the image cannot be decoded.
         height: in pixels; 0 where the image cannot be decoded.
-        mean: of all pixel values, 0..255.
-        std: of all pixel values.
+        mean: of the pixels' brightness, the mean of their channels, 0..255.
+        std: of the pixels' brightness.
         sha256: of size and pixels, so that the same picture in another file format counts as same.
         error: why the image cannot be decoded, or "".
     """

@@ -33,7 +33,7 @@ def tell(call: Callable[[Any], object]) -> None:
         return
     try:
         call(mlflow)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
+    except Exception as error:  # the databases behind MLflow raise whatever they like
         log.warning("MLflow did not take a record, the run goes on without it: %s", error)
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _GRACE_SECONDS = 5.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status."""
     flags = _parse(argv)
+    if flags.stop_at_end_of_stdin:
+        threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
     # Ctrl-C ends it at once, with no traceback, while the model loads; later it is _stop_event's.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -41,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _stop_at_end_of_stdin() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m deploy.server", description=__doc__)
     parser.add_argument("--model_name", required=True)
@@ -48,6 +56,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8500, help="gRPC port, 0 for a free one")
     parser.add_argument("--rest_api_port", type=int, default=8501, help="0 for a free one")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument(
+        "--stop_at_end_of_stdin",
+        action="store_true",
+        help="ends with the process that started it, however that one ends",
+    )
     return parser.parse_args(argv)
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorflow_datasets.core.utils import shard_utils
 
 from components.common import progress
-from components.common.examples import SPLITS, read_dataset, read_encoded, read_table
+from components.common.examples import SPLITS, read_dataset, read_images, read_table
 from components.common.files import file_digests
 from components.common.splits import Shares
 from components.example_gen import generate_examples
@@ -39,10 +40,25 @@ def test_row_i_of_the_table_is_record_i(examples: Path) -> None:
         for picture in stills(6, 6)
     }
     table = read_table(examples)
-    encoded = list(read_encoded(examples, 0, len(table)))
-    assert len(table) == len(encoded) == len(drawn) == 42
-    for row, image in zip(table, encoded, strict=True):
+    pictures = list(read_images(examples, table, range(len(table))))
+    assert len(table) == len(pictures) == len(drawn) == 42
+    for row, image in pictures:
         assert (row.label, row.subject, image) == drawn[row.source]
+
+
+def test_slices_of_several_files_keep_their_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As TFDS does it for large datasets; it reads several files in turns unless told otherwise.
+    monkeypatch.setattr(shard_utils.ShardConfig, "get_number_shards", lambda *_, **__: 3)
+    generate(tmp_path)
+    assert len(list((tmp_path / "records").glob("*.tfrecord*"))) == 3
+    drawn = {picture.source: draw_png(picture, 48, (0.8, 1.0), 0) for picture in stills(6, 6)}
+    table = read_table(tmp_path)
+    for start in range(0, 42, 10):
+        indices = range(start, min(start + 10, 42))
+        for row, image in read_images(tmp_path, table, indices):
+            assert image == drawn[row.source]
 
 
 def test_ids_are_unique_and_the_dataset_is_described(examples: Path) -> None:
@@ -84,8 +100,8 @@ def test_a_truncated_picture_passes_through(
     members["sad/broken.png"] = face_png("sad", 0, 32)[:100]
     examples = make_examples(tmp_path, members)
     table = read_table(examples)
-    read = dict(zip((r.source for r in table), read_encoded(examples, 0, 4), strict=True))
-    assert read == members
+    pictures = read_images(examples, table, range(4))
+    assert {row.source: encoded for row, encoded in pictures} == members
     assert {row.source: row.label for row in table}["sad/broken.png"] == "sad"
 
 

@@ -70,11 +70,21 @@ def test_models_get_the_next_version_and_the_same_model_keeps_its_own(
 ) -> None:
     assert run(models[0]) == Pushed(str(base / "1"), 1, "blessed")
     assert run(models[1]).version == 2
-    assert run(models[0]).version == 1
     assert run(models[1]).version == 2
-    assert versions(base) == {"1", "2"}
+    # Servers take the newest: an older model that is pushed again must become it.
+    assert run(models[0]).version == 3
+    assert versions(base) == {"1", "2", "3"}
     written = read_json(tmp_path / "pushed" / "pushed_model.json")
-    assert written == {"path": str(base / "2"), "version": 2, "reason": "blessed"}
+    assert written == {"path": str(base / "3"), "version": 3, "reason": "blessed"}
+
+
+def test_a_damaged_version_is_followed_by_a_whole_one(
+    run: Callable[..., Pushed], models: list[Path], base: Path
+) -> None:
+    run(models[0])
+    graph = base / "1" / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes() + b"x")
+    assert run(models[0]).version == 2
 
 
 def test_what_is_published_is_whole_and_answers(

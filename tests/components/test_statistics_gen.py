@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components import statistics_gen
+from components.common import beam as beam_module
 from components.common import images
 from components.common.examples import Example, read_table
 from components.common.files import read_json
@@ -91,7 +91,7 @@ def test_shards_make_no_difference(
     drawn_statistics: Path,
     beam: dict[str, str],
 ) -> None:
-    monkeypatch.setattr(statistics_gen, "IMAGES_A_SHARD", 4)
+    monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", 4)
     generate_statistics(drawn_examples, tmp_path, beam=beam)
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert written == {path.name: path.read_bytes() for path in drawn_statistics.iterdir()}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components import transform as transform_module
+from components.common import beam as beam_module
 from components.common import images, records
-from components.common.examples import Example, read_encoded, read_table
+from components.common.examples import Example, read_images, read_table
 from components.common.faces import FaceCrop, crop_face
 from components.common.files import file_digests, read_json, write_json
 from components.common.recipe import Recipe, read_recipe
@@ -20,6 +20,7 @@ from components.example_validator import validate_examples
 from components.statistics_gen import generate_statistics
 from components.transform import (
     Copy,
+    EmptyClassError,
     LostExamplesError,
     Rejection,
     apply_recipe,
@@ -67,7 +68,8 @@ def test_every_example_is_there_with_its_pixels(
     counts = run(drawn_examples, tmp_path)
     table = read_table(drawn_examples)
     labels = read_json(tmp_path / "dataset.json")["labels"]
-    encoded = dict(zip((row.id for row in table), read_encoded(drawn_examples, 0, 28), strict=True))
+    pictures = read_images(drawn_examples, table, range(28))
+    encoded = {row.id: content for row, content in pictures}
     for split in ("train", "validation", "test"):
         rows = {row.id: row for row in table if row.split == split}
         loaded = load_split(tmp_path, split)
@@ -100,7 +102,7 @@ def test_shards_make_no_difference_to_what_is_in_them(
     tmp_path: Path,
     run: Transform,
 ) -> None:
-    monkeypatch.setattr(transform_module, "IMAGES_A_SHARD", 4)
+    monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", 4)
     run(drawn_examples, tmp_path, horizontal_flip=True, balance="oversample")
     assert len(read_shards(tmp_path)["train"]) > 2
     for split in ("train", "validation", "test"):
@@ -270,3 +272,11 @@ def test_flip_alone_mirrors_each_once() -> None:
         [Copy(0, True), Copy(1, True)],
         [Copy(0, True)],
     ]
+
+
+def test_a_class_that_loses_all_its_faces_stops_the_run(
+    drawn_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    blind = Recipe(24, 24, 1, FaceCrop(min_size=95))
+    with pytest.raises(EmptyClassError, match="train images is left: no cascade finds exactly"):
+        run(drawn_examples, tmp_path, recipe=blind)

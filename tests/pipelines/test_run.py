@@ -154,12 +154,22 @@ def test_not_blessed_is_not_pushed_and_has_its_own_status(
     assert "wanted at least 1: fails" in finished.stdout
 
 
+def test_a_model_that_the_server_answers_otherwise_is_not_blessed(
+    mien: Mien, tiny_config: Path, tiny_root: Path, environment: dict[str, str]
+) -> None:
+    options = ("--set", "infra_validator.tolerance=0", "--require-blessing")
+    finished = mien("run", tiny_config, "--root", tiny_root, *options, env=environment)
+    assert finished.returncode == 3, finished.stderr
+    assert read_run(tiny_root)["blessing"] == "NOT_BLESSED"
+    assert "differs from the evaluation by" in finished.stdout
+
+
 def test_a_failed_step_is_one_line_and_a_run_json(
     mien: Mien, tiny_config: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     options = ("--set", "dataset.options.subjects=0")
     finished = mien("run", tiny_config, "--root", tmp_path, *options, env=environment)
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     (line,) = finished.stderr.strip().splitlines()
     assert line.startswith("mien: example_gen failed: ")
     assert "subjects" in line

@@ -115,6 +115,43 @@ def test_a_killed_execution_keeps_its_checkpoints_and_not_its_outputs(tmp_path: 
     assert sorted(path.name for path in made.folder.iterdir()) == ["manifest.json", "model"]
 
 
+@pytest.mark.parametrize("text", ["", "{}", '{"cause": {}}'])
+def test_a_manifest_of_a_killed_execution_explains_nothing(tmp_path: Path, text: str) -> None:
+    part = store.staging(tmp_path, cause(), OUTPUTS)
+    (part / "manifest.json").write_text(text)
+    assert store.find(tmp_path, cause()) == (None, "first run")
+
+
+def test_killed_while_an_execution_was_removed(tmp_path: Path) -> None:
+    made = make(tmp_path, cause())
+    (made.folder / "manifest.json").unlink()
+    make(tmp_path, cause())
+    assert store.find(tmp_path, cause())[0]
+
+
+def test_a_full_disk_at_the_end_keeps_the_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = store.staging(tmp_path, cause(), OUTPUTS)
+    (part / "model.work").mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        make(tmp_path, cause())
+    assert (part / "model.work").exists()
+
+
+def test_a_version_that_is_not_the_newest_any_more_is_pushed_again(tmp_path: Path) -> None:
+    version = tmp_path / "serving" / "1"
+    version.mkdir(parents=True)
+    make(tmp_path, cause(), pushed_model=str(version))
+    (tmp_path / "serving" / "2").mkdir()
+    assert store.find(tmp_path, cause()) == (None, "version 2 was pushed after its version 1")
+
+
 def test_killed_between_the_manifest_and_the_rename(tmp_path: Path) -> None:
     make(tmp_path, cause()).folder.rename(tmp_path / "trainer" / f"{cause().key}.part")
     assert store.find(tmp_path, cause())[0] is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.common import beam
-from components.common.beam import LostShardError, map_shards, shard_bounds
+from components.common.beam import LostShardError, cut_into_shards, map_shards
 
 OPTIONS = {"runner": "DirectRunner"}
 
@@ -76,10 +76,9 @@ def test_direct_runner_means_the_engine_that_downloads_nothing(
         map_shards(square, 1, options)
 
 
-@pytest.mark.parametrize(("count", "shards"), [(10, 3), (7, 7), (2, 5), (0, 2), (501, 2)])
-def test_bounds_cover_everything_once_and_evenly(count: int, shards: int) -> None:
-    bounds = shard_bounds(count, shards)
-    assert len(bounds) == shards
-    assert [n for start, stop in bounds for n in range(start, stop)] == list(range(count))
-    sizes = [stop - start for start, stop in bounds]
-    assert max(sizes) - min(sizes) <= 1
+@pytest.mark.parametrize(("count", "shards"), [(0, 1), (1, 1), (500, 1), (501, 2), (1300, 3)])
+def test_shards_cover_everything_once_and_evenly(count: int, shards: int) -> None:
+    cut = cut_into_shards(count)
+    assert len(cut) == shards
+    assert [index for shard in cut for index in shard] == list(range(count))
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1

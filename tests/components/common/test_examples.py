@@ -2,11 +2,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from components.common.examples import (
     Example,
+    MisplacedRecordError,
     read_dataset,
-    read_encoded,
+    read_images,
     read_table,
     write_examples,
 )
@@ -23,15 +25,37 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_dataset(tmp_path) == dataset
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0, 5), (1, 3), (4, 5)])
+@pytest.mark.parametrize("indices", [[0, 1, 2, 3, 4], [1, 2], [4], [0, 3], []])
 def test_encoded_images_are_those_of_the_archive(
     tmp_path: Path,
     make_examples: Callable[..., Path],
     face_png: Callable[..., bytes],
-    start: int,
-    stop: int,
+    indices: list[int],
 ) -> None:
     members = {f"happy/{n}.png": face_png("happy", n, 32) for n in range(5)}
     examples = make_examples(tmp_path, members)
-    sources = [row.source for row in read_table(examples)[start:stop]]
-    assert list(read_encoded(examples, start, stop)) == [members[source] for source in sources]
+    table = read_table(examples)
+    wanted = [(table[index], members[table[index].source]) for index in indices]
+    assert list(read_images(examples, table, indices)) == wanted
+
+
+def test_a_table_in_another_order_is_noticed(
+    tmp_path: Path, make_examples: Callable[..., Path], face_png: Callable[..., bytes]
+) -> None:
+    members = {f"happy/{n}.png": face_png("happy", n, 32) for n in range(3)}
+    examples = make_examples(tmp_path, members)
+    table = read_table(examples)
+    with pytest.raises(MisplacedRecordError, match=f"record 0 is {table[0].source}, not"):
+        list(read_images(examples, table[::-1], [0, 1, 2]))
+
+
+def test_records_that_end_early_are_noticed(
+    tmp_path: Path, make_examples: Callable[..., Path], face_png: Callable[..., bytes]
+) -> None:
+    members = {f"happy/{n}.png": face_png("happy", n, 32) for n in range(3)}
+    examples = make_examples(tmp_path, members)
+    (shard,) = (examples / "records").glob("*.tfrecord*")
+    length = int.from_bytes(shard.read_bytes()[:8], "little") + 16
+    shard.write_bytes(shard.read_bytes()[:length])
+    with pytest.raises(tf.errors.FailedPreconditionError, match="contained only 1 element"):
+        list(read_images(examples, read_table(examples), [0, 1, 2]))

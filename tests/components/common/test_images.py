@@ -32,6 +32,14 @@ def test_fit_gives_the_same_pixels_eagerly_and_in_every_graph(
     np.testing.assert_array_equal(next(dataset.as_numpy_iterator()), eager)
 
 
+@pytest.mark.parametrize("quality", [40, 90])
+def test_jpeg_has_the_pixels_that_the_client_sees(noise: Noise, quality: int) -> None:
+    smooth = cv2.GaussianBlur(noise(0, 61, 83, 3), (0, 0), 3)
+    encoded = cv2.imencode(".jpg", smooth, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    seen = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(images.decode_image(encoded.tobytes()), seen)
+
+
 def test_fit_averages_when_it_shrinks() -> None:
     # Without antialiasing, one of the two tones of a fine pattern would win.
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
