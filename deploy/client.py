@@ -84,7 +84,7 @@ def _post(endpoint: str, body: dict[str, Any], timeout: float) -> requests.Respo
 def _complaint(response: requests.Response, url: str, model: str) -> str:
     message = _message(response)
     if response.status_code == HTTPStatus.NOT_FOUND:
-        return f"the server at {url} has no model {model}: `mien models` lists what can be served"
+        return f"the server at {url} has no model {model}: `mien serve {model}` starts one that has"
     if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return f"the images are too large for the server at {url}, send fewer at once: {message}"
     if response.status_code == HTTPStatus.BAD_REQUEST:

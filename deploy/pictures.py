@@ -1,27 +1,45 @@
 """Pictures on their way to a server: the face cut out as in training, without TensorFlow."""
 
+from contextlib import suppress
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from components.common.faces import FaceCrop, crop_face
+
+# How the files begin that every server reads; OpenCV reads others too.
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
 
 
 class NoImageError(ValueError):
     """There is nothing to send: no picture, or no face on it."""
 
 
-def cut_face(encoded: bytes, crop: FaceCrop) -> bytes:
-    """The face of an encoded picture, as PNG bytes.
+def decode(encoded: bytes) -> NDArray[np.uint8]:
+    """The RGB pixels of an encoded picture.
 
     Raises:
-        NoImageError: the bytes are no picture, or it has not exactly one face.
+        NoImageError: the bytes are no whole JPEG, PNG or BMP picture.
     """
     # Transform does not turn a picture by its EXIF tag either.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    image = None
+    if encoded.startswith(_STARTS):
+        with suppress(cv2.error):  # More pixels than OpenCV takes.
+            image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     if image is None:
         raise NoImageError("no picture: wanted JPEG, PNG or BMP")
-    face = crop_face(image.astype(np.uint8, copy=False), crop)
+    return image.astype(np.uint8, copy=False)
+
+
+def cut_face(picture: NDArray[np.uint8], crop: FaceCrop) -> bytes:
+    """The face on RGB pixels, as PNG bytes.
+
+    Raises:
+        NoImageError: there is not exactly one face.
+    """
+    face = crop_face(picture, crop)
     if face is None:
         raise NoImageError("not exactly one face was found; --no-crop sends the picture whole")
     return cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -11,7 +11,6 @@ from deploy.serve import Server
 
 app = typer.Typer(
     name="mien",
-    help="A machine-learning workflow for facial expressions: from raw archives to TF Serving.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,6 +19,7 @@ datasets_app = typer.Typer(help="What data there is, and preparing it.")
 app.add_typer(datasets_app, name="datasets")
 
 ROOT = Path("mien_root")
+_INTERRUPTED = 130  # the exit status that Typer makes of KeyboardInterrupt
 RootOption = Annotated[
     Path, typer.Option("--root", help="Holds everything that runs make.", envvar="MIEN_ROOT")
 ]
@@ -32,10 +32,23 @@ SetOption = Annotated[
 ]
 ConfigArgument = Annotated[str, typer.Argument(help="A config's name, or a YAML file.")]
 ModelArgument = Annotated[str | None, typer.Argument(help="A pushed model's name.")]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Shows tracebacks and what libraries say.")
-]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
+def _port(help_: str) -> Any:
+    return typer.Option(help=help_, min=1, max=65535)
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", help="Shows tracebacks and what libraries say; anywhere on the line."
+        ),
+    ] = False,
+) -> None:
+    """A machine-learning workflow for facial expressions: from raw archives to TF Serving."""
 
 
 @app.command()
@@ -49,7 +62,6 @@ def run(
     require_blessing: Annotated[
         bool, typer.Option("--require-blessing", help="Exits with 3 where it is not blessed.")
     ] = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Runs the pipeline here; a step is reused where nothing that it reads has changed."""
     from pipelines.config import load_config
@@ -66,7 +78,7 @@ def run(
         until=until,
         force=force or (),
         console=console,
-        quiet=not verbose,
+        quiet=not _verbose(),
     )
     print_result(console, finished, root)
     if require_blessing and finished.blessing != "BLESSED":
@@ -120,10 +132,9 @@ def prepare_dataset(
     raw_dir: RawDirOption = None,
     root: RootOption = ROOT,
     override: SetOption = None,
-    verbose: VerboseOption = False,
 ) -> None:
     """Runs ExampleGen alone, with the config of the dataset's name; a run reuses what it makes."""
-    run(name, raw_dir, root, override, until="example_gen", verbose=verbose)
+    run(name, raw_dir, root, override, until="example_gen")
     show_dataset(name, raw_dir, root)
 
 
@@ -150,8 +161,8 @@ def serve(
     model: ModelArgument = None,
     server: Annotated[Server, typer.Option(help="Which server is started.")] = "auto",
     host: HostOption = "127.0.0.1",
-    grpc_port: Annotated[int, typer.Option(help="The port of gRPC.")] = 8500,
-    rest_port: Annotated[int, typer.Option(help="The port of REST.")] = 8501,
+    grpc_port: Annotated[int, _port("The port of gRPC.")] = 8500,
+    rest_port: Annotated[int, _port("The port of REST.")] = 8501,
     root: RootOption = ROOT,
 ) -> None:
     """Serves a pushed model with TF Serving's REST and gRPC interfaces."""
@@ -177,25 +188,31 @@ def serve(
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG or BMP.")],
     url: Annotated[str, typer.Option(help="The server's REST address.")] = "http://127.0.0.1:8501",
-    model: Annotated[str | None, typer.Option(help="A pushed model's name.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A pushed model's name; with --no-crop any that the server has."),
+    ] = None,
     crop: Annotated[bool, typer.Option(help="Cuts the face out, as in training.")] = True,
     json_: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
     root: RootOption = ROOT,
 ) -> None:
     """Asks a server what the faces on pictures express."""
-    from pipelines.models import choose_model, newest_manifest
+    from pipelines.models import choose_model, newest_manifest, pushed_models
     from pipelines.predict import predict_files
 
-    name = choose_model(root, model)
-    manifest = newest_manifest(root, name)
+    if model and not crop and model not in pushed_models(root):
+        manifest: dict[str, Any] = {"model": model, "labels": []}  # It was pushed elsewhere.
+    else:
+        manifest = newest_manifest(root, choose_model(root, model))
     answers, refused = predict_files(images, manifest, url=url, crop=crop)
     if json_:
         typer.echo(_json(answers))
     else:
         table = _table("image", "label", "score", *manifest["labels"])
         for answer in answers:
-            shares = (f"{share:.3f}" for share in answer["probabilities"].values())
-            table.add_row(answer["image"], answer["label"], f"{answer['score']:.3f}", *shares)
+            shares = (answer["probabilities"][label] for label in manifest["labels"])
+            numbers = (f"{number:.3f}" for number in (answer["score"], *shares))
+            table.add_row(answer["image"], answer["label"], *numbers)
         _print(table)
     for reason in refused:
         typer.echo(f"mien: {reason}", err=True)
@@ -206,7 +223,7 @@ def predict(
 @app.command()
 def ui(
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port.")] = 5000,
+    port: Annotated[int, _port("The port.")] = 5000,
     root: RootOption = ROOT,
 ) -> None:
     """Opens the MLflow UI on the runs under the root."""
@@ -258,15 +275,26 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=2)
 
 
+def _verbose() -> bool:
+    return "--verbose" in sys.argv
+
+
 def main() -> None:
     """Runs a command; what goes wrong is a line or two on stderr, its exit status as in DESIGN."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app()
+        # The app's own option, wherever it stands: Typer wants it in front of the command.
+        app(sorted(sys.argv[1:], key=lambda argument: argument != "--verbose"))
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("mien: interrupted; run it again to go on", err=True)
+        raise
     except Exception as error:
         from pipelines.errors import exit_status, explain
 
-        if "--verbose" in sys.argv:
-            raise
+        if _verbose():
+            import traceback
+
+            traceback.print_exc()
         typer.echo(f"mien: {explain(error)}", err=True)
         sys.exit(exit_status(error))

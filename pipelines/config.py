@@ -1,12 +1,20 @@
 """Configs: YAML files, validated; an error names the key, the value and the cure in one line."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipelines.errors import UsageError
 from tfds_builders.catalog import DATASETS
@@ -22,9 +30,9 @@ class ConfigError(UsageError):
 
 
 class Section(BaseModel):
-    """A section of a config: no unknown keys, no silent change of a type."""
+    """A section of a config: no unknown keys, no silent change of a type but int to float."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
 class DatasetSection(Section):
@@ -45,7 +53,9 @@ class SplitSection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _share_the_rest(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _share_the_rest(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values  # for the section's own error
         given = {name: values[name] for name in ("train", "validation", "test") if name in values}
         if not all(isinstance(value, int | float) for value in given.values()):
             return values  # for the field's own error
@@ -83,10 +93,17 @@ class TransformSection(Section):
 
     height: int = Field(48, ge=8, le=1024)
     width: int = Field(48, ge=8, le=1024)
-    channels: Literal[1, 3] = 1
+    channels: int = 1
     face_crop: FaceCropSection | None = None
     horizontal_flip: bool = False
     balance: Literal["none", "oversample"] = "none"
+
+    @field_validator("channels")
+    @classmethod
+    def _gray_or_color(cls, channels: int) -> int:
+        if channels not in (1, 3):  # A Literal would take true for 1.
+            raise ValueError("1 is gray, 3 is color")
+        return channels
 
 
 class TunerSection(Section):
@@ -138,7 +155,17 @@ class InfraValidatorSection(Section):
 class PusherSection(Section):
     """Where a blessed model goes; its name is the config's unless said."""
 
-    model_name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    model_name: str
+
+    @field_validator("model_name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise ValueError(
+                "say --set pusher.model_name=NAME, of A-Z, a-z, 0-9, _, . and -, "
+                "the last two not in front"
+            )
+        return name
 
 
 class Config(Section):
@@ -152,7 +179,7 @@ class Config(Section):
     trainer: TrainerSection = TrainerSection()
     evaluator: EvaluatorSection = EvaluatorSection()
     infra_validator: InfraValidatorSection = InfraValidatorSection()
-    pusher: PusherSection = PusherSection()
+    pusher: PusherSection
     beam: dict[str, Any] = {"runner": "DirectRunner"}
 
     def parameters(self) -> dict[str, Any]:
@@ -175,51 +202,56 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> tuple[str, Config]:
     Raises:
         ConfigError: in one line, which key has which value and what would be right.
     """
-    path = _find(name)
-    values = _read_extended(path, seen=())
+    path = _find(name, beside=Path())
+    values = _merge({"pusher": {"model_name": path.stem}}, _read_extended(path, seen=()))
     for override in overrides:
         values = _merge(values, _parse_override(override))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_describe(error)) from None
-    return path.stem, _with_defaults(config, path.stem)
+    return path.stem, _with_datasets_split(config)
 
 
-def _with_defaults(config: Config, name: str) -> Config:
-    """Fills in what hangs on the dataset and the config's name."""
+def _with_datasets_split(config: Config) -> Config:
+    """Fills in how the dataset is split where the config does not say."""
     dataset = DATASETS.get(config.dataset.name)
     if dataset is None:
         raise ConfigError(_unknown("dataset.name", config.dataset.name, DATASETS))
     method = config.split.method or dataset.default_split
     split = config.split.model_copy(update={"method": method})
-    pusher = PusherSection(model_name=config.pusher.model_name or name)
-    return config.model_copy(update={"split": split, "pusher": pusher})
+    return config.model_copy(update={"split": split})
 
 
-def _find(name: str) -> Path:
+def _find(name: str, beside: Path) -> Path:
+    """The file of a config that comes with mien, or a user's own, looked up in a folder."""
     if name in config_names():
         return CONFIGS / f"{name}.yaml"
-    path = Path(name)
+    path = beside / name
     if path.suffix in {".yaml", ".yml"}:
         if path.is_file():
             return path
-        raise ConfigError(f"{name}: there is no such file")
+        raise ConfigError(f"{path}: there is no such file")
     raise ConfigError(_unknown("config", name, config_names()))
 
 
 def _read_extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """The values of a file on top of those of the config that it extends."""
-    if path in seen:
+    if path.resolve() in seen:
         raise ConfigError(f"{path}: extends itself")
     try:
         values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: wanted sections such as `dataset:`, found {values!r}")
     parent = values.pop("extends", None)
-    return _merge(_read_extended(_find(parent), (*seen, path)), values) if parent else values
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends: {parent!r}: wanted a config's name, or a YAML file")
+    extended = _read_extended(_find(parent, beside=path.parent), (*seen, path.resolve()))
+    return _merge(extended, values)
 
 
 def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,7 +270,7 @@ def _parse_override(override: str) -> dict[str, Any]:
         raise ConfigError(f"--set {override}: wanted KEY=VALUE, e.g. trainer.epochs=5")
     try:
         value: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # The latter for a date such as 2024-13-01.
         value = text
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -253,6 +285,9 @@ def _describe(error: ValidationError) -> str:
         text = _unknown(key, first["loc"][-1], _known_keys(first["loc"][:-1]))
     elif first["type"] == "missing":
         text = f"{key}: missing; it has no default"
+    elif first["type"] == "model_type":
+        keys = ", ".join(_known_keys(first["loc"]))
+        text = f"{key}: {first['input']!r} is not possible: it is a section, with {keys}"
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"{key}: {first['input']!r} is not possible: {message}"

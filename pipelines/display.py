@@ -1,11 +1,13 @@
 """What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
 
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -17,6 +19,8 @@ from pipelines.local_runner import Listener, Run, Step
 
 SHOWN_WARNINGS = 5
 
+# A path or a message is not rich's markup, and one line stays one line.
+_PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
 _STYLES = {
     "waiting": "dim",
     "running": "cyan",
@@ -96,13 +100,13 @@ def _plain_lines(console: Console) -> Listener:
         if progress:
             if now - last_said.setdefault(step.name, now) >= 10:
                 last_said[step.name] = now
-                console.print(f"{step.name}: {progress}", highlight=False, soft_wrap=True)
+                console.print(f"{step.name}: {progress}", **_PLAIN)
             return
         took = f" in {step.seconds:.1f} s" if step.state in ("executed", "reused", "failed") else ""
         why = f": {step.reason}" if step.reason else ""
         if step.state != "running" or step.reason:
             text = f"{step.name} {step.state}{took}{why}"
-            console.print(text, highlight=False, soft_wrap=True, markup=False)
+            console.print(text, **_PLAIN)
 
     return listen
 
@@ -118,7 +122,7 @@ def print_result(console: Console, run: Run, root: Path) -> None:
             low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
             table.add_row(name, f"{value:.4f}", f"{low:.4f} .. {high:.4f}")
     for warning in run.warnings[:SHOWN_WARNINGS]:
-        console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
+        console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     if len(run.warnings) > SHOWN_WARNINGS:
         hidden = len(run.warnings) - SHOWN_WARNINGS
         console.print(f"and {hidden} more warnings, in anomalies.json", style="yellow")
@@ -130,15 +134,15 @@ def print_result(console: Console, run: Run, root: Path) -> None:
         style = "bold green" if run.blessing == "BLESSED" else "bold red"
         console.print(Text(run.blessing, style=style))
         for reason in run.reasons:
-            console.print(f"  {reason}", highlight=False, soft_wrap=True)
+            console.print(f"  {reason}", **_PLAIN)
     if run.pushed_model:
-        console.print(f"pushed to {run.pushed_model}", highlight=False, soft_wrap=True)
-    console.print(f"\n{_next_commands(run, root)}", highlight=False, soft_wrap=True)
+        console.print(f"pushed to {run.pushed_model}", **_PLAIN)
+    console.print(f"\n{_next_commands(run, root)}", **_PLAIN)
 
 
 def _next_commands(run: Run, root: Path) -> str:
     mien = "mien" if shutil.which("mien") else sys.argv[0]
-    where = "" if root == Path("mien_root") else f" --root {root}"
+    where = "" if root == Path("mien_root") else f" --root {shlex.quote(str(root))}"
     lines = [(f"{mien} ui{where}", "look at the runs in the MLflow UI")]
     if run.pushed_model:
         model = Path(run.pushed_model).parent.name

@@ -1,6 +1,6 @@
 """What the command line makes of an exception: an exit status and a line for a person."""
 
-from tfds_builders.catalog import UnknownNameError
+from tfds_builders.catalog import OptionError, UnknownNameError
 
 
 class UsageError(ValueError):
@@ -9,7 +9,10 @@ class UsageError(ValueError):
 
 def exit_status(error: Exception) -> int:
     """2 for what the user can say otherwise, 1 for a step or a server that failed."""
-    return 2 if isinstance(error, UsageError | UnknownNameError | FileNotFoundError) else 1
+    if isinstance(error.__cause__, OptionError):  # The dataset's options are read by its step.
+        return 2
+    usage = UsageError | UnknownNameError | OptionError | FileNotFoundError
+    return 2 if isinstance(error, usage) else 1
 
 
 def explain(error: BaseException) -> str:

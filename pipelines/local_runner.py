@@ -203,7 +203,7 @@ def _execute(
         for name, kind in task.outputs.items()
     }
     parameters = {name: plan.parameters[source] for name, source in task.parameters.items()}
-    with tracking.child_run(task.name, {}):
+    with tracking.child_run(task.name, store.flat(cause.parameters)):
         getattr(kubeflow_components, task.name).python_func(**parameters, **inputs, **outputs)
         made_by = {"run": run.run_id, "mlflow_run": tracking.run_id()}
     return store.publish(

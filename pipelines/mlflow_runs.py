@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from components.common import tracking
 from pipelines.errors import UsageError
 from pipelines.ports import require_free
@@ -50,27 +52,37 @@ def parent_run(
     """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    import mlflow
-
-    try:
-        uri = tracking_uri(root)
-        mlflow.set_tracking_uri(uri)
-        # With a server of the user's own, the server knows where artifacts go.
-        artifacts = (root / "mlartifacts").as_uri() if uri == _own_uri(root) else None
-        mlflow.set_experiment(experiment_id=_experiment(mlflow, artifacts))
-        run = mlflow.start_run(run_name=f"{config} {run_id}", tags=_tags(config, run_id))
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
+    mlflow_run_id = _start(root, config, run_id)
+    if not mlflow_run_id:
         yield ""
         return
     tracking.log_params(flat(parameters))
     tracking.tell(lambda mlflow: mlflow.log_dict(dict(parameters), "config.yaml"))
     status = "FAILED"
     try:
-        yield run.info.run_id
+        yield mlflow_run_id
         status = "FINISHED"
     finally:
         tracking.tell(lambda mlflow: mlflow.end_run(status))
+
+
+def _start(root: Path, config: str, run_id: str) -> str:
+    """Starts the run and returns its id, "" where MLflow does not answer."""
+    import mlflow
+
+    uri = tracking_uri(root)
+    try:
+        # Two first runs at once would both make the database, and one of them fail.
+        with FileLock(root / ".mlflow.lock"):
+            mlflow.set_tracking_uri(uri)
+            # With a server of the user's own, the server knows where artifacts go.
+            artifacts = (root / "mlartifacts").as_uri() if uri == _own_uri(root) else None
+            mlflow.set_experiment(experiment_id=_experiment(mlflow, artifacts))
+        run = mlflow.start_run(run_name=f"{config} {run_id}", tags=_tags(config, run_id))
+    except Exception as error:  # the databases behind MLflow raise whatever they like
+        log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
+        return ""
+    return run.info.run_id
 
 
 def ui_command(root: Path, host: str, port: int) -> list[str]:
@@ -80,10 +92,11 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
         UsageError: there are no runs, or they are on a server of the user's own.
         PortError: the port is in use.
     """
-    uri = tracking_uri(root.resolve())
+    root = root.resolve()
+    uri = tracking_uri(root)
     if uri.startswith("http"):
         raise UsageError(f"MLFLOW_TRACKING_URI is set, the runs are on that server: open {uri}")
-    if uri.startswith("sqlite:") and not (root / "mlflow.db").exists():
+    if uri == _own_uri(root) and not (root / "mlflow.db").exists():
         raise UsageError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
     require_free(host, port, "--port")
     # Job execution starts six more processes, for what mien does not use.

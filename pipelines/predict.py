@@ -7,7 +7,7 @@ from typing import Any
 from components.common.faces import FaceCrop
 from components.common.recipe import parse_recipe
 from deploy.client import predict
-from deploy.pictures import NoImageError, cut_face
+from deploy.pictures import NoImageError, cut_face, decode
 
 
 def predict_files(
@@ -17,13 +17,14 @@ def predict_files(
 
     Args:
         paths: files with JPEG, PNG or BMP pictures.
-        manifest: of the served model: its labels, and how the face is cut out.
+        manifest: of the served model: its labels, [] where nobody here knows them, and how the face
+            is cut out.
         url: the server's REST address.
         crop: cuts the face out where the model was trained on faces.
 
     Returns:
-        For each picture `image`, `label`, `score` and the `probabilities` by label; and a line for
-        each file that is no picture, or has not exactly one face.
+        For each picture `image`, `label`, `score` and the `probabilities` by label, or as a list
+        without labels; and a line for each file that is no picture, or has not exactly one face.
 
     Raises:
         deploy.client.ServerError: the server does not answer, or refuses.
@@ -36,13 +37,16 @@ def predict_files(
             pictures[str(path)] = _picture(path, face_crop)
         except (OSError, NoImageError) as error:
             refused.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+    labels = manifest["labels"]
     predictions = predict(list(pictures.values()), url=url, model=manifest["model"])
     answers = [
         {
             "image": name,
             "label": prediction.label,
             "score": prediction.score,
-            "probabilities": dict(zip(manifest["labels"], prediction.probabilities, strict=True)),
+            "probabilities": dict(zip(labels, prediction.probabilities, strict=True))
+            if labels
+            else prediction.probabilities,
         }
         for name, prediction in zip(pictures, predictions, strict=True)
     ]
@@ -51,4 +55,5 @@ def predict_files(
 
 def _picture(path: Path, face_crop: FaceCrop | None) -> bytes:
     encoded = path.read_bytes()
-    return cut_face(encoded, face_crop) if face_crop else encoded
+    picture = decode(encoded)  # A bad one would cost the others their answer.
+    return cut_face(picture, face_crop) if face_crop else encoded

@@ -44,7 +44,7 @@ def test_a_server_that_is_silent_is_said() -> None:
 
 
 def test_an_unknown_model_is_named(server: Any) -> None:
-    with pytest.raises(ServerError, match="has no model half"):
+    with pytest.raises(ServerError, match="has no model half: `mien serve half` starts one"):
         predict([b"x"], url=server.url, model="half")
 
 

@@ -5,11 +5,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
+from pipelines.cli import main
+from pipelines.errors import UsageError, exit_status
+from pipelines.mlflow_runs import ui_command
+from pipelines.ports import require_free
 from tests.pipelines.runs import MIEN
+from tfds_builders.catalog import OptionError
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
 Mien = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,6 +63,82 @@ def test_what_is_wrong_is_one_line_with_the_cure(
     (line,) = finished.stderr.strip().splitlines()
     assert line.startswith("mien: ")
     assert message.replace("EMPTY", str(tmp_path)) in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--verbose", "run", "fer2012"], ["datasets", "show", "fer", "--verbose"]],
+)
+def test_verbose_adds_the_traceback_to_every_command(mien: Mien, arguments: list[str]) -> None:
+    finished = mien(*arguments)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("Traceback")
+    assert finished.stderr.splitlines()[-1].startswith("mien: ")
+
+
+@pytest.mark.parametrize("port", ["0", "70000"])
+@pytest.mark.parametrize(
+    ("command", "flag"), [("serve", "--rest-port"), ("serve", "--grpc-port"), ("ui", "--port")]
+)
+def test_a_number_that_is_no_port_is_a_usage_error(
+    command: str,
+    flag: str,
+    port: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _exit_status(monkeypatch, command, flag, port) == 2
+    assert flag in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["nonsense.invalid", "192.0.2.1", "[::1"])
+def test_a_host_that_is_not_this_one_is_named(host: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        require_free(host, 8501, "--rest-port")
+    assert str(caught.value).startswith(f"host {host}: ")
+    assert str(caught.value).endswith("say another --host")
+
+
+def test_ctrl_c_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.config.load_config", interrupt)
+    assert _exit_status(monkeypatch, "run", "drawn_faces") == 130
+    assert capsys.readouterr().err == "mien: interrupted; run it again to go on\n"
+
+
+def _exit_status(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setattr(sys, "argv", ["mien", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [(OptionError("imgs: unknown"), 2), (FileNotFoundError("model.keras"), 1), (None, 1)],
+)
+def test_a_step_that_could_not_read_its_options_is_the_users(
+    cause: Exception | None, status: int
+) -> None:
+    failed = RuntimeError("example_gen failed")
+    failed.__cause__ = cause
+    assert exit_status(failed) == status
+
+
+def test_the_ui_is_of_the_database_that_the_user_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
+    assert elsewhere in ui_command(tmp_path, "127.0.0.1", _free_ports(1)[0])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(UsageError, match="no runs under"):
+        ui_command(tmp_path, "127.0.0.1", 5000)
 
 
 def test_datasets_are_listed_with_their_files(mien: Mien) -> None:
@@ -111,6 +195,46 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "face.png"
     path.write_bytes(draw_png(Picture(0, "happy", 0, 0, 1.0), 96, (0.9, 1.0), seed=3))
     return path
+
+
+class FarServer(BaseHTTPRequestHandler):
+    """A server whose model was pushed elsewhere, and is sure of happiness."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        happy = {"label": "happy", "score": 0.75, "probabilities": [0.25, 0.75]}
+        self.send_response(200 if self.path == "/v1/models/far:predict" else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps({"predictions": [happy] * len(body["instances"])}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def far_server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), FarServer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_whole_pictures_need_no_model_here_and_a_bad_one_spoils_no_other(
+    mien: Mien, far_server: str, face: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    ask = ("predict", text, face, "--url", far_server, "--root", tmp_path, "--no-crop")
+    table = mien(*ask, "--model", "far")
+    assert table.returncode == 1
+    assert table.stderr.strip() == f"mien: {text}: no picture: wanted JPEG, PNG or BMP"
+    assert [line.split() for line in table.stdout.splitlines()] == [
+        ["image", "label", "score"],
+        [str(face), "happy", "0.750"],
+    ]
+    (answer,) = json.loads(mien(*ask, "--model", "far", "--json").stdout)
+    assert answer["probabilities"] == [0.25, 0.75]
+    assert "has no model near" in mien(*ask, "--model", "near").stderr
 
 
 @pytest.mark.xdist_group("tiny_run")

@@ -23,12 +23,26 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("tuner.max_trials=many", "tuner.max_trials: 'many' is not possible"),
         ("tuner.max_trials=-1", "tuner.max_trials: -1 is not possible"),
         ("tuner.hypermodel=resnet", "tuner.hypermodel: 'resnet' is not possible"),
-        ("split.test=0.9", "split: train, validation and test must add up to 1, not 1.6"),
+        ("split.test=0.9", "split: train, validation and test must add up to 1, not 1.5"),
         ("split.train=0", "split: train, validation and test must add up to 1"),
         ("split.train=most", "split.train: 'most' is not possible"),
         ("dataset.name=drawn_face", "dataset.name: drawn_face: unknown; did you mean drawn_faces?"),
         ("trainer.epochs", "--set trainer.epochs: wanted KEY=VALUE"),
-        ("transform=3", "transform: 3 is not possible"),
+        ("transform=3", "transform: 3 is not possible: it is a section, with height, width,"),
+        ("split=3", "split: 3 is not possible: it is a section, with method, train,"),
+        ("split=", "split: None is not possible"),
+        ("transform.face_crop=true", "transform.face_crop: True is not possible: it is a section"),
+        ("trainer.epochs='5'", "trainer.epochs: '5' is not possible"),
+        ("trainer.epochs=true", "trainer.epochs: True is not possible"),
+        ("trainer.epochs=5.0", "trainer.epochs: 5.0 is not possible"),
+        ("trainer.epochs=2024-13-01", "trainer.epochs: '2024-13-01' is not possible"),
+        ("split.train=true", "split.train: True is not possible"),
+        ("transform.channels=true", "transform.channels: True is not possible"),
+        ("transform.channels=2", "transform.channels: 2 is not possible: 1 is gray, 3 is color"),
+        ("transform.horizontal_flip=1", "transform.horizontal_flip: 1 is not possible"),
+        ("pusher.model_name=..", "'..' is not possible: say --set pusher.model_name=NAME"),
+        ("pusher.model_name=a/b", "pusher.model_name: 'a/b' is not possible"),
+        ("pusher.model_name=''", "pusher.model_name: '' is not possible"),
         ("evaluator.thresholds.acuracy=1", "acuracy: unknown; did you mean accuracy?"),
     ],
 )
@@ -52,6 +66,15 @@ def test_overrides_are_yaml_and_the_last_wins() -> None:
     assert config.transform.face_crop is None
 
 
+def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:
+    _, config = load_config(
+        "drawn_faces", ["transform.face_crop.margin=1", "dataset.options.strength=[0, 1]"]
+    )
+    assert config.transform.face_crop
+    assert config.transform.face_crop.margin == 1.0
+    assert config.dataset.options["strength"] == [0, 1]
+
+
 def test_all_in_train_leaves_nothing_to_the_others() -> None:
     _, config = load_config("happy_or_sad", ["split.train=1"])
     assert (config.split.train, config.split.validation, config.split.test) == (1, 0, 0)
@@ -67,10 +90,36 @@ def test_a_users_file_extends_a_config(tmp_path: Path) -> None:
     assert config.trainer.stop_at_accuracy == 0.999
 
 
+def test_what_a_file_extends_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "base.yaml").write_text("extends: happy_or_sad\ntrainer: {epochs: 3}\n")
+    (folder / "mine.yaml").write_text("extends: base.yaml\n")
+    (tmp_path / "base.yaml").write_text("extends: drawn_faces\n")
+    monkeypatch.chdir(tmp_path)
+    _, config = load_config("configs/mine.yaml")
+    assert (config.dataset.name, config.trainer.epochs) == ("happy_or_sad", 3)
+
+
+def test_a_file_whose_name_is_no_models_needs_one(tmp_path: Path) -> None:
+    mine = tmp_path / "my tiny.yaml"
+    mine.write_text("extends: drawn_faces\n")
+    with pytest.raises(ConfigError, match="'my tiny' is not possible: say --set"):
+        load_config(str(mine))
+    name, config = load_config(str(mine), ["pusher.model_name=my_tiny"])
+    assert (name, config.pusher.model_name) == ("my tiny", "my_tiny")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("extends: MINE", "extends itself"),
+        ("extends: ../FOLDER/mine.yaml", "extends itself"),
+        ("extends: 3", "extends: 3: wanted a config's name, or a YAML file"),
+        ("extends: base.yaml", r"FOLDER/base\.yaml: there is no such file"),
+        ("seed: 2024-13-01", "not YAML: month must be"),
         ("a: [", "not YAML"),
         ("- 3", "wanted sections"),
         ("trainer: {epochs: 3}", "dataset: missing"),
@@ -78,8 +127,8 @@ def test_a_users_file_extends_a_config(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_no_config(tmp_path: Path, text: str, message: str) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text(text.replace("MINE", str(mine)))
-    with pytest.raises(ConfigError, match=message):
+    mine.write_text(text.replace("MINE", str(mine)).replace("FOLDER", tmp_path.name))
+    with pytest.raises(ConfigError, match=message.replace("FOLDER", tmp_path.name)):
         load_config(str(mine))
 
 
