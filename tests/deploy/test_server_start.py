@@ -137,3 +137,15 @@ def test_the_flags_are_explained() -> None:
     run = [sys.executable, "-m", "deploy.server", "--help"]
     usage = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert "--model_base_path" in usage
+
+
+def test_it_ends_with_the_process_that_started_it(base_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy.server", "--model_name=m", "--stop_at_end_of_stdin"]
+    command += [f"--model_base_path={base_path}", "--port=0", "--rest_api_port=0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline().startswith("serving ")
+        process.stdin.close()  # as the system does for a killed parent
+        assert process.wait(timeout=30) == 0

@@ -229,6 +229,17 @@ def _digests(root: Path, step: str) -> dict[str, str]:
     return {name: output["digest"] for name, output in manifest["outputs"].items()}
 
 
+def test_a_damaged_tracking_database_costs_the_record_and_not_the_run(
+    mien: Mien, tiny_config: Path, tiny_root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    shutil.copytree(tiny_root / "store", tmp_path / "store")
+    (tmp_path / "mlflow.db").write_text("no database")
+    options = ("--root", tmp_path, "--until", "example_validator")
+    finished = mien("run", tiny_config, *options, env=environment)
+    assert finished.returncode == 0, finished.stderr
+    assert "does not answer: this run is not tracked" in finished.stdout
+
+
 def test_without_a_tracking_server_the_run_goes_on_and_says_so(
     mien: Mien, tiny_config: Path, tiny_root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

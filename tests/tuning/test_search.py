@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import keras_tuner as kt
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -185,3 +186,17 @@ def test_failures_in_a_row_do_not_cost_the_trials_before(run: Search) -> None:
     trials = run(build=failing_later, observe=observed, max_trials=4)
     assert [trial.status for trial in trials] == ["COMPLETED"] + ["FAILED"] * 3
     assert trials[0].id == observed.trials[0]
+
+
+def test_a_full_disk_ends_the_search_and_the_next_one_tries_again(run: Search) -> None:
+    observed = Observed()
+
+    def on_a_full_disk(hp: Any) -> keras.Model:
+        if len(observed.trials) > 1:
+            raise OSError(28, "No space left on device")
+        return build(hp)
+
+    with pytest.raises(kt.errors.FatalError, match="No space left"):
+        run(build=on_a_full_disk, observe=observed)
+    trials = run()
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 3
