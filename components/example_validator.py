@@ -14,6 +14,8 @@ from components.common.examples import Example, read_dataset, read_table
 from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements
 
+SHOWN_ERRORS = 3
+
 
 class InvalidExamplesError(ValueError):
     """The data cannot be trained on; names every error."""
@@ -47,7 +49,7 @@ def validate_examples(
 
     Raises:
         InvalidExamplesError: an error was found: a class without images, one picture or one person
-            on two sides of a split.
+            on two sides of a split. Names the first three, and where all are.
     """
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     measurements = read_measurements(statistics / "measurements.csv")
@@ -55,7 +57,9 @@ def validate_examples(
     write_json(anomalies / "anomalies.json", found._asdict())
     tracking.log_artifact(anomalies / "anomalies.json")
     if found.errors:
-        raise InvalidExamplesError("; ".join(found.errors))
+        hidden = len(found.errors) - SHOWN_ERRORS
+        more = [f"and {hidden} more, in {anomalies}"] if hidden > 0 else []
+        raise InvalidExamplesError("; ".join(found.errors[:SHOWN_ERRORS] + more))
     return found
 
 
@@ -125,7 +129,6 @@ def _subjects_across_splits(rows: Sequence[Example]) -> Iterator[str]:
     for row in rows:
         if row.subject:
             splits[row.subject].add(row.split)
-    for subject, of_subject in splits.items():
-        if len(of_subject) > 1:
-            sides = ", ".join(sorted(of_subject))
-            yield f"subject {subject} is in {sides}: set split.method=subject"
+    torn = [subject for subject, of_subject in splits.items() if len(of_subject) > 1]
+    if torn:
+        yield f"{len(torn)} subjects are in two splits, first {torn[0]}: set split.method=subject"

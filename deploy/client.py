@@ -57,7 +57,8 @@ def predict(
     instances = [{"b64": base64.b64encode(image).decode()} for image in images]
     if not instances:
         return []  # The API knows no empty request.
-    response = _post(f"{url}/v1/models/{model}:predict", {"instances": instances}, timeout)
+    address = url if "://" in url else f"http://{url}"
+    response = _post(f"{address}/v1/models/{model}:predict", {"instances": instances}, timeout)
     if response.status_code != HTTPStatus.OK:
         raise ServerError(_complaint(response, url, model))
     try:

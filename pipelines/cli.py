@@ -1,6 +1,8 @@
 """The command line. Nothing heavy is imported before a command needs it."""
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,7 +123,7 @@ def show_dataset(name: str, raw_dir: RawDirOption = None, root: RootOption = ROO
     table = _table("split", "images", "subjects", *dataset.labels)
     for split, counts in class_counts(prepared).items():
         subjects = {row.subject for row in prepared if row.split == split and row.subject}
-        cells = (counts.total(), len(subjects), *(counts[label] for label in dataset.labels))
+        cells = (counts.total(), len(subjects) or "-", *(counts[name] for name in dataset.labels))
         table.add_row(split, *map(str, cells))
     _print(table)
 
@@ -168,9 +170,11 @@ def serve(
     """Serves a pushed model with TF Serving's REST and gRPC interfaces."""
     from deploy.serve import server_command
     from pipelines.models import choose_model
-    from pipelines.ports import require_free
+    from pipelines.ports import PortError, require_free
 
     name = choose_model(root, model)
+    if grpc_port == rest_port:
+        raise PortError("--grpc-port and --rest-port are the same")
     require_free(host, grpc_port, "--grpc-port")
     require_free(host, rest_port, "--rest-port")
     command = server_command(
@@ -230,8 +234,14 @@ def ui(
     from pipelines.mlflow_runs import ui_command
 
     command = ui_command(root, host, port)
-    _print(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)")
-    os.execvp(command[0], command)
+    _print(f"MLflow UI: http://{host}:{port}/#/experiments/1/runs (Ctrl-C ends it)")
+    # In a session of its own Ctrl-C does not reach it, which it would answer with tracebacks.
+    with subprocess.Popen(command, start_new_session=True) as server:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from components.common.examples import Example, read_dataset, read_table
+from components.common.examples import SPLITS, Example, read_dataset, read_table
 from tfds_builders.catalog import DATASETS, find_raw_files
 
 
@@ -37,7 +37,4 @@ def prepared_table(root: Path, name: str) -> list[Example] | None:
 
 def class_counts(table: list[Example]) -> dict[str, Counter[str]]:
     """The number of images of each label in each split."""
-    counts: dict[str, Counter[str]] = {}
-    for row in table:
-        counts.setdefault(row.split, Counter())[row.label] += 1
-    return counts
+    return {split: Counter(row.label for row in table if row.split == split) for split in SPLITS}

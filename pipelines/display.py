@@ -63,11 +63,12 @@ class _LiveTable:
 
     def __rich__(self) -> Table:
         table = Table(box=None, pad_edge=False, expand=False)
-        table.add_column("", width=1)
+        # What may not wrap does not shrink: a narrow terminal cuts the last column alone.
+        table.add_column("", no_wrap=True)
         table.add_column("step", no_wrap=True)
-        table.add_column("state", width=8)
-        table.add_column("time", justify="right", width=7)
-        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column("state", no_wrap=True, min_width=8)
+        table.add_column("time", no_wrap=True, min_width=7, justify="right")
+        table.add_column("")
         for step in self._steps:
             table.add_row(*self._row(step))
         return table
@@ -84,7 +85,8 @@ class _LiveTable:
         yield step.name
         yield Text(step.state, style=style)
         yield f"{seconds:.1f} s" if seconds else ""
-        yield Text(self._progress.get(step.name) or step.reason, style="dim")
+        detail = self._progress.get(step.name) or step.reason
+        yield Text(detail, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _mark(step: Step) -> str:
@@ -103,7 +105,7 @@ def _plain_lines(console: Console) -> Listener:
                 console.print(f"{step.name}: {progress}", **_PLAIN)
             return
         took = f" in {step.seconds:.1f} s" if step.state in ("executed", "reused", "failed") else ""
-        why = f": {step.reason}" if step.reason else ""
+        why = f": {step.reason}" if step.reason and step.state != "executed" else ""
         if step.state != "running" or step.reason:
             text = f"{step.name} {step.state}{took}{why}"
             console.print(text, **_PLAIN)
@@ -126,8 +128,8 @@ def print_result(console: Console, run: Run, root: Path) -> None:
     if len(run.warnings) > SHOWN_WARNINGS:
         hidden = len(run.warnings) - SHOWN_WARNINGS
         console.print(f"and {hidden} more warnings, in anomalies.json", style="yellow")
-    console.print()
     if run.metrics:
+        console.print()
         console.print(table)
         console.print()
     if run.blessing:

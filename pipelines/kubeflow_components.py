@@ -170,6 +170,8 @@ def evaluator(
         evaluation.log_metric(f"{verdict.split}/{name}_high", interval.high)
     blessing.metadata["blessing"] = "BLESSED" if verdict.blessed else "NOT_BLESSED"
     blessing.metadata["reasons"] = verdict.reasons
+    if verdict.split != "test":
+        blessing.metadata["warnings"] = [f"there is no test split: judged on {verdict.split}"]
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines.config import Config
+from pipelines.errors import UsageError
 from pipelines.kubeflow_components import IMAGE
 
 
@@ -17,7 +18,12 @@ def compile_pipeline(
         image: the container image that the steps run in; it holds this checkout.
         raw_dir: where the raw files lie in the container.
         serving_dir: where the container publishes models.
+
+    Raises:
+        UsageError: the output cannot be written.
     """
+    if output.suffix not in {".yaml", ".yml"} or not output.parent.is_dir():
+        raise UsageError(f"-o {output}: wanted a .yaml file in a folder that is there")
     from kfp import compiler
 
     from pipelines.pipeline import training_pipeline

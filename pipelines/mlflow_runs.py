@@ -102,6 +102,7 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     # Job execution starts six more processes, for what mien does not use.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    options += ["--uvicorn-opts", "--log-level warning"]
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 

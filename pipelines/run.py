@@ -15,7 +15,7 @@ from pipelines import display
 from pipelines.config import Config
 from pipelines.errors import UsageError
 from pipelines.graph import read_graph
-from pipelines.local_runner import Plan, Run, Step, run_graph
+from pipelines.local_runner import Plan, Run, Step, run_graph, wanted_tasks
 from pipelines.mlflow_runs import parent_run, tracking_uri
 from tfds_builders import catalog
 
@@ -45,7 +45,7 @@ def run_pipeline(
 
     Raises:
         FileNotFoundError: raw files are missing; says which, where and how to get them.
-        UsageError: `until` or `force` names no step.
+        UsageError: `until` or `force` names no step, or the root cannot be written.
         StepFailedError: a step failed.
     """
     raw_digest = catalog.raw_digest(config.dataset.name, raw_dir)
@@ -56,6 +56,8 @@ def run_pipeline(
     for step in (*force, *([until] if until else [])):
         if step not in steps:
             raise UsageError(f"step {step}: unknown; there are {', '.join(steps)}")
+    for step in set(force) - wanted_tasks(graph, until):
+        raise UsageError(f"--force {step}: --until {until} ends before it")
     root = root.resolve()
     plan = Plan(
         graph=graph,
@@ -72,7 +74,10 @@ def run_pipeline(
     )
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = root / "runs" / run_id
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"--root {root}: {error.strerror}") from None
     with (
         _logging_to(folder / "run.log", quiet),
         parent_run(root, name, run_id, config.parameters()) as mlflow_run_id,

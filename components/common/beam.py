@@ -46,15 +46,20 @@ def map_shards(
         {**options, "runner": _ENGINES.get(runner, runner)}
     )
     with tempfile.TemporaryDirectory(prefix="mien-beam-") as folder:
-        with beam.Pipeline(options=pipeline_options) as pipeline:
-            (
-                pipeline
-                | "Shards" >> beam.Create(range(shards))
-                | "Spread" >> beam.Reshuffle()
-                | "Work" >> beam.Map(lambda shard: (shard, dict(work(shard))))
-                | "Encode" >> beam.Map(json.dumps)
-                | "Collect" >> beam.io.WriteToText(f"{folder}/results")
-            )
+        try:
+            with beam.Pipeline(options=pipeline_options) as pipeline:
+                (
+                    pipeline
+                    | "Shards" >> beam.Create(range(shards))
+                    | "Spread" >> beam.Reshuffle()
+                    | "Work" >> beam.Map(lambda shard: (shard, dict(work(shard))))
+                    | "Encode" >> beam.Map(json.dumps)
+                    | "Collect" >> beam.io.WriteToText(f"{folder}/results")
+                )
+        except RuntimeError as error:
+            if str(error).startswith("KeyboardInterrupt"):  # Beam makes an error of a Ctrl-C.
+                raise KeyboardInterrupt from error
+            raise
         lines = [line for file in Path(folder).iterdir() for line in file.read_text().splitlines()]
     results = dict(json.loads(line) for line in lines)
     if len(lines) != shards or set(results) != set(range(shards)):

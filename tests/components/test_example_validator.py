@@ -107,7 +107,7 @@ def test_a_blank_image_is_a_warning() -> None:
 def test_a_subject_on_two_sides_is_an_error() -> None:
     rows = [example(6, subject="ann"), example(7, "test", subject="ann"), example(8, subject="bob")]
     found = anomalies_of(rows, [measured(n) for n in (6, 7, 8)])
-    assert found.errors == ["subject ann is in test, train: set split.method=subject"]
+    assert found.errors == ["1 subjects are in two splits, first ann: set split.method=subject"]
 
 
 def test_an_error_stops_the_run_and_everything_is_written(tmp_path: Path) -> None:

@@ -50,8 +50,14 @@ def test_help_names_the_commands(mien: Mien) -> None:
         (["serve", "--root", "EMPTY"], 2, "no model was pushed under EMPTY: run `mien run"),
         (["predict", "face.png", "--root", "EMPTY"], 2, "no model was pushed under EMPTY"),
         (["ui", "--root", "EMPTY"], 2, "no runs under EMPTY: run `mien run"),
+        (
+            ["run", "drawn_faces", "--until", "transform", "--force", "trainer"],
+            2,
+            "--force trainer: --until transform ends before it",
+        ),
+        (["run", "drawn_faces", "--root", "/dev/null/x"], 2, "--root /dev/null/x: Not a directory"),
         (["datasets", "show", "fer"], 2, "fer: unknown dataset; there are: "),
-        (["compile", "drawn_faces", "-o", "EMPTY/no/p.yaml"], 2, "EMPTY/no"),
+        (["compile", "drawn_faces", "-o", "EMPTY/no/p.yaml"], 2, "-o EMPTY/no/p.yaml: wanted"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_the_cure(

@@ -82,3 +82,12 @@ def test_shards_cover_everything_once_and_evenly(count: int, shards: int) -> Non
     assert len(cut) == shards
     assert [index for shard in cut for index in shard] == list(range(count))
     assert max(map(len, cut)) - min(map(len, cut)) <= 1
+
+
+def interrupted(shard: int) -> dict[str, int]:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_no_failure_of_the_work() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        map_shards(interrupted, 1, {"runner": "DirectRunner"})
