@@ -16,8 +16,7 @@ from filelock import FileLock
 
 from components.common import progress, tracking
 from components.common.files import file_digests, read_json, sync_folder, write_json
-
-MANIFEST = "mien_manifest.json"
+from components.common.serving import MANIFEST, version_folders
 
 
 class Pushed(NamedTuple):
@@ -76,9 +75,7 @@ def publish(model: Path, model_name: str, serving_dir: Path) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     files = file_digests(model / "saved_model")
     with FileLock(base / ".lock"):
-        newest = max(
-            (int(path.name) for path in base.iterdir() if path.name.isdecimal()), default=0
-        )
+        newest = max(version_folders(base), default=0)
         if _holds(base / str(newest), files):
             return base / str(newest)
         version = newest + 1

@@ -5,7 +5,6 @@ Writes:  transformed_examples (TFRecord shards, shards.json, recipe.json, counts
          before_after.png)
 """
 
-import csv
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from components.common import figures, images, progress, records, tracking
 from components.common.beam import cut_into_shards, map_shards
 from components.common.examples import SPLITS, Example, read_dataset, read_images, read_table
 from components.common.faces import crop_face
-from components.common.files import read_json, write_json
+from components.common.files import read_json, write_csv, write_json
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, Shard
 
@@ -106,7 +105,7 @@ def transform(
 
     write_json(transformed_examples / "shards.json", written)
     write_json(transformed_examples / "counts.json", counts)
-    _write_rejections(transformed_examples / "rejected.csv", rejections)
+    write_csv(transformed_examples / "rejected.csv", Rejection._fields, rejections)
     write_recipe(transformed_examples, recipe, labels)
     shutil.copy(examples / "dataset.json", transformed_examples)
     _draw_before_after(examples, table, rejections, recipe, transformed_examples)
@@ -213,7 +212,7 @@ def _transform_shard(
             split: records.write_shard(out / f"{split}-{shard:05d}.tfrecord", of_split)
             for split, of_split in kept.items()
         },
-        "train_labels": [record.label for record in kept["train"]] if "train" in kept else [],
+        "train_labels": [record.label for record in kept["train"]],
         "rejected": rejected,
     }
 
@@ -247,13 +246,6 @@ def _copy(record: Record, copy: Copy, number: int) -> Record:
 def _read_quarantined(anomalies: Path) -> dict[str, str]:
     found = read_json(anomalies / "anomalies.json")
     return {entry["id"]: entry["reason"].split(":")[0] for entry in found["quarantined"]}
-
-
-def _write_rejections(path: Path, rejections: Sequence[Rejection]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Rejection._fields)
-        writer.writerows(rejections)
 
 
 def _draw_before_after(

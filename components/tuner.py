@@ -18,7 +18,7 @@ from components.common.files import write_json
 from components.common.recipe import read_recipe
 from components.common.records import load_split, splits
 from tuning.hypermodels import get_hypermodel
-from tuning.search import Trial, default_values, search
+from tuning.search import Trial, default_values, models_own, search
 
 
 class NoTrialCompletedError(RuntimeError):
@@ -104,9 +104,8 @@ def tune(
 
 def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
     best = trials[0]
-    values = {name: value for name, value in best.values.items() if not name.startswith("tuner/")}
     return {
-        "values": values,
+        "values": models_own(best.values),
         "chosen_by": f"best {objective} of {len(trials)} trials, {best.score:.4f}",
         "trial": best.id,
         "score": best.score,

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from components.common.examples import SPLITS, Example, read_dataset, read_table
+from pipelines.store import executions
 from tfds_builders.catalog import DATASETS, find_raw_files
 
 
@@ -23,14 +24,9 @@ def wanted_files(name: str) -> str:
 
 def prepared_table(root: Path, name: str) -> list[Example] | None:
     """The examples that were prepared last of a dataset; None where none were."""
-    prepared = sorted(
-        (root / "store" / "example_gen").glob("*/examples"),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    for examples in prepared:
-        whole = examples.parent.suffix != ".part"
-        if whole and read_dataset(examples)["name"] == name:
+    for execution in executions(root / "store", "example_gen"):
+        examples = execution / "examples"
+        if read_dataset(examples)["name"] == name:
             return read_table(examples)
     return None
 

@@ -127,7 +127,7 @@ def print_result(console: Console, run: Run, root: Path) -> None:
         console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     if len(run.warnings) > SHOWN_WARNINGS:
         hidden = len(run.warnings) - SHOWN_WARNINGS
-        console.print(f"and {hidden} more warnings, in anomalies.json", style="yellow")
+        console.print(f"and {hidden} more warnings, in run.json", style="yellow")
     if run.metrics:
         console.print()
         console.print(table)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files import read_json
+from components.common.serving import MANIFEST, version_folders
 from pipelines.errors import UsageError
 
 
@@ -14,7 +15,7 @@ class NoModelError(UsageError):
 def pushed_models(root: Path) -> dict[str, list[int]]:
     """The versions of every pushed model, in order."""
     found = {
-        folder.name: sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+        folder.name: list(version_folders(folder))
         for folder in sorted((root / "serving").glob("*"))
         if folder.is_dir()
     }
@@ -41,4 +42,4 @@ def choose_model(root: Path, name: str | None) -> str:
 def newest_manifest(root: Path, name: str) -> dict[str, Any]:
     """The manifest of a model's newest version."""
     version = pushed_models(root)[name][-1]
-    return read_json(root / "serving" / name / str(version) / "mien_manifest.json")
+    return read_json(root / "serving" / name / str(version) / MANIFEST)

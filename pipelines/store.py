@@ -25,6 +25,7 @@ from components.common.files import (
     sync_folder,
     write_json,
 )
+from components.common.serving import version_folders
 
 MANIFEST = "manifest.json"
 
@@ -110,6 +111,13 @@ def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
         return None, str(error)
 
 
+def executions(store: Path, step: str) -> list[Path]:
+    """The folders of a step's whole executions, the newest first."""
+    whole = (path for path in (store / step).glob(f"*/{MANIFEST}") if path.parent.suffix != ".part")
+    manifests = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in manifests]
+
+
 def forget(store: Path, cause: Cause) -> None:
     """Takes an execution out of the store, and what was under way of it."""
     for folder in (_folder(store, cause), _part(store, cause)):
@@ -185,10 +193,10 @@ def _verified(folder: Path) -> Execution:
 def _verify_published(version: Path, files: Mapping[str, Any]) -> None:
     if not version.exists() or file_digests(version) != files:
         raise DamagedError(f"its stored output was damaged: {version} is gone or changed")
-    versions = [int(path.name) for path in version.parent.iterdir() if path.name.isdecimal()]
-    if int(version.name) != max(versions):
+    newest = max(version_folders(version.parent))
+    if int(version.name) != newest:
         # TF Serving serves the newest: the model of this run must be that one.
-        raise DamagedError(f"version {max(versions)} was pushed after its version {version.name}")
+        raise DamagedError(f"version {newest} was pushed after its version {version.name}")
 
 
 def _described(output: Path) -> dict[str, Any]:
@@ -203,15 +211,13 @@ def _outside(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain_miss(store: Path, cause: Cause) -> str:
     """What differs from the newest execution of the same step of the same config."""
-    whole = (
-        path for path in (store / cause.step).glob(f"*/{MANIFEST}") if path.parent.suffix != ".part"
+    causes = (
+        Cause(**read_json(folder / MANIFEST)["cause"]) for folder in executions(store, cause.step)
     )
-    manifests = sorted(whole, key=lambda path: path.stat().st_mtime)
-    causes = [Cause(**read_json(path)["cause"]) for path in manifests]
-    earlier = [other for other in causes if other.pipeline == cause.pipeline]
-    if not earlier:
+    earlier = next((other for other in causes if other.pipeline == cause.pipeline), None)
+    if earlier is None:
         return "first run"
-    return "; ".join(_differences(earlier[-1], cause)) or "its output is gone"
+    return "; ".join(_differences(earlier, cause)) or "its output is gone"
 
 
 def _differences(old: Cause, new: Cause) -> Iterator[str]:

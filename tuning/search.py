@@ -37,6 +37,11 @@ def default_values(build: Callable[[Any], Any]) -> dict[str, Any]:
     return dict(hp.values)
 
 
+def models_own(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters without those that Hyperband adds for its own schedule."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
 def search(
     build: Callable[[Any], Any],
     train: Arrays,
@@ -100,11 +105,7 @@ def _tuner_class(oracle: str, seed: int, observe: Observer) -> type[kt.Tuner]:
 
         def run_trial(self, trial: Any, *args: Any, callbacks: list[Any], **kwargs: Any) -> Any:
             keras.utils.set_random_seed(seed)
-            values = {
-                name: value
-                for name, value in trial.hyperparameters.values.items()
-                if not name.startswith("tuner/")
-            }
+            values = models_own(trial.hyperparameters.values)
             with observe(_number(trial), values) as observers:
                 callbacks = [*callbacks, *observers]
                 try:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.files import read_json, write_json
+from components.common.files import read_json, write_csv, write_json
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,10 +34,7 @@ class Example(NamedTuple):
 
 def write_examples(examples: Path, rows: Iterable[Example], dataset: Mapping[str, Any]) -> None:
     """Writes the table and the dataset's description."""
-    with (examples / "examples.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Example._fields)
-        writer.writerows(rows)
+    write_csv(examples / "examples.csv", Example._fields, rows)
     write_json(examples / "dataset.json", dataset)
 
 

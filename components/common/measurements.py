@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from components.common.files import write_csv
+
 
 class Measurement(NamedTuple):
     """One image, measured.
@@ -30,10 +32,7 @@ class Measurement(NamedTuple):
 
 def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
     """Writes one row an image."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Measurement._fields)
-        writer.writerows(measurements)
+    write_csv(path, Measurement._fields, measurements)
 
 
 def read_measurements(path: Path) -> list[Measurement]:

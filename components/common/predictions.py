@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.files import write_csv
+
 
 def write_predictions(
     path: Path,
@@ -15,11 +17,9 @@ def write_predictions(
     probabilities: NDArray[np.float32],
 ) -> None:
     """Writes a row an example: id, label, then a probability for each class, float32 to the bit."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "label", *(f"p{i}" for i in range(probabilities.shape[1]))])
-        for example_id, label, row in zip(ids, labels, probabilities, strict=True):
-            writer.writerow([example_id, int(label), *map(float, row)])
+    header = ["id", "label", *(f"p{i}" for i in range(probabilities.shape[1]))]
+    rows = zip(ids, labels, probabilities, strict=True)
+    write_csv(path, header, ([name, int(label), *map(float, row)] for name, label, row in rows))
 
 
 def read_predictions(path: Path) -> dict[str, list[float]]:

@@ -4,13 +4,11 @@ A base path holds a folder per version, named by its number. Nothing here import
 that a wrong or broken folder is told at once.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
+from components.common.files import read_json, sha256_file
+from components.common.serving import MANIFEST, version_folders
 from deploy.server.errors import StartError
-
-MANIFEST = "mien_manifest.json"
 
 
 def newest_version(base_path: Path) -> Path:
@@ -21,13 +19,13 @@ def newest_version(base_path: Path) -> Path:
     """
     if not base_path.is_dir():
         raise StartError(f"{base_path} is no folder: give the model's in --model_base_path")
-    versions = [path for path in base_path.iterdir() if _is_version(path)]
+    versions = version_folders(base_path)
     if not versions:
         raise StartError(
             f"{base_path} holds no version (a folder named by a number): "
             "push a model first, or give another --model_base_path"
         )
-    newest = max(versions, key=lambda path: int(path.name))
+    newest = versions[max(versions)]
     verify(newest)
     return newest
 
@@ -52,14 +50,9 @@ def verify(folder: Path) -> None:
                 )
 
 
-def _is_version(path: Path) -> bool:
-    # isdecimal alone would let other scripts' digits through, which TF Serving does not read.
-    return path.is_dir() and path.name.isascii() and path.name.isdecimal()
-
-
 def _manifest_files(folder: Path) -> list[tuple[str, int, str]]:
     try:
-        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        files = read_json(folder / MANIFEST)["files"]
         return [(name, entry["size"], entry["sha256"]) for name, entry in files.items()]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StartError(
@@ -71,5 +64,4 @@ def _matches(path: Path, size: int, sha256: str) -> bool:
     # The size first: it is free, and most broken copies are short.
     if not path.is_file() or path.stat().st_size != size:
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return sha256_file(path) == sha256
