@@ -1,4 +1,4 @@
-"""Reads the members of a zip or of a folder alike, and trusts neither.
+"""Reads the files of zips and of folders alike, and trusts neither.
 
 An archive comes from the internet: its names may point outside it, and its members may unpack to
 more than the memory holds. Nothing is unpacked to disk, and nothing is skipped but litter.
@@ -6,86 +6,194 @@ more than the memory holds. Nothing is unpacked to disk, and nothing is skipped 
 
 from __future__ import annotations
 
+import io
+import os
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
 
-MAX_MEMBER_BYTES = 64 * 2**20
 MAX_MEMBERS = 1_000_000
+MAX_MEMBER_BYTES = 64 * 2**20
+"""Of a member that is read whole."""
+MAX_STREAM_BYTES = 16 * 2**30
+"""Of a member that is read line by line."""
+MAX_LINE_CHARACTERS = 2**20
+MAX_RATIO = 200
+"""Of unpacked to packed size, for a member of a megabyte or more and for a zip as a whole. Deflate
+reaches 1032; pictures, h5 files and tables of pixels stay below 10."""
+_RATIO_COUNTS_FROM = 2**20
 _LITTER = {"__MACOSX", ".DS_Store", "Thumbs.db"}
 
 
-def read_members(*paths: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields (name, content) of every file in each zip or folder in turn, sorted by name.
+class Archive:
+    """The files in zips and folders by name, and plain files, all in one; safe to share in threads.
 
-    Names are relative, with forward slashes. A folder's begin with its own name, so that the
-    folders `happy` and `sad` read like a zip of the two.
-
-    Raises:
-        FileNotFoundError: there is no such zip or folder.
-        ValueError: there is no file in any of them; or one is no readable zip, or has more members
-            than MAX_MEMBERS; or a member, which the message names, is damaged, is a link, is larger
-            than MAX_MEMBER_BYTES, or has a name that leads outside or comes twice.
+    Attributes:
+        names: relative, with forward slashes, sorted. Those of a folder's files begin with the
+            folder's own name, so that the folders `happy` and `sad` read like a zip of the two.
     """
-    empty = True
-    for path in paths:
-        for member in _read_folder(path) if path.is_dir() else _read_zip(path):
-            empty = False
-            yield member
-    if empty:
-        raise ValueError(f"{', '.join(map(str, paths))}: no files inside; get the dataset again")
+
+    def __init__(self, *paths: Path) -> None:
+        """Lists what is there, without reading it.
+
+        Raises:
+            FileNotFoundError: there is no such file or folder.
+            ValueError: there is no file in any of them; or one is no readable zip, or has
+                MAX_MEMBERS members or more, or unpacks to more than MAX_RATIO times its size; or a
+                member, which the message names, is a link, unpacks to more than MAX_RATIO times its
+                size, or has a name that leads outside or comes twice.
+        """
+        self._places: dict[str, _Zip | _Files] = {}
+        for path in paths:
+            container = _Zip(path) if path.suffix.lower() == ".zip" else _Files(path)
+            for name in container.names:
+                if name in self._places:
+                    raise ValueError(f"{name}: comes twice in {path}; get the dataset again")
+                self._places[name] = container
+                _check_count(len(self._places), path)
+        if not self._places:
+            raise ValueError(
+                f"{', '.join(map(str, paths))}: no files inside; get the dataset again"
+            )
+        self.names = tuple(sorted(self._places))
+
+    def read(self, name: str) -> bytes:
+        """Returns the content of a file.
+
+        Raises:
+            KeyError: there is no such file.
+            ValueError: it is damaged, or has more than MAX_MEMBER_BYTES.
+        """
+        container = self._places[name]
+        _check_size(name, container.size(name), MAX_MEMBER_BYTES, container.path)
+        with _reading(name, container.path):
+            return container.read(name)
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Yields the lines of a UTF-8 text without holding the whole; a byte order mark is dropped.
+
+        Raises:
+            KeyError: there is no such file.
+            ValueError: it is damaged, is no UTF-8, or has more than MAX_STREAM_BYTES, or a line
+                more than MAX_LINE_CHARACTERS.
+        """
+        container = self._places[name]
+        _check_size(name, container.size(name), MAX_STREAM_BYTES, container.path)
+        with (
+            _reading(name, container.path),
+            container.open(name) as stream,
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
+        ):
+            while line := text.readline(MAX_LINE_CHARACTERS):
+                if len(line) == MAX_LINE_CHARACTERS:
+                    raise ValueError(f"{name}: a line without end, in {container.path}")
+                yield line
 
 
-def folder_files(folder: Path) -> dict[str, Path]:
-    """Returns the files of a folder by name, as `read_members` names and sorts them.
+def open_archive(*paths: Path) -> Archive:
+    """Returns the archive of these paths; the same one as long as none of them changes.
+
+    To list a large zip takes longer than to read a shard's worth of it.
+    """
+    return _open_unchanged(paths, tuple(map(_last_change, paths)))
+
+
+def _last_change(path: Path) -> int:
+    """When a file was changed, or a file added to or taken from a folder, however deep."""
+    folders = [Path(folder) for folder, _, _ in os.walk(path)]
+    return max(changed.stat().st_mtime_ns for changed in (path, *folders))
+
+
+@lru_cache(maxsize=4)
+def _open_unchanged(paths: tuple[Path, ...], changed: tuple[int, ...]) -> Archive:
+    return Archive(*paths)
+
+
+def folder_files(path: Path) -> dict[str, Path]:
+    """Returns the files of a folder, or the one file, by name, as `Archive` names and sorts them.
 
     Raises:
-        ValueError: as `read_members`.
+        FileNotFoundError: there is no such file or folder.
+        ValueError: there is a link in it, or there are MAX_MEMBERS files or more.
     """
     files = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder.parent).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{name}: a link or device in {folder}; put the file itself there")
-        if path.is_file() and not _is_litter(name):
-            files[name] = path
-            _check_count(len(files), folder)
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        name = file.relative_to(path.parent).as_posix()
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            if not file.is_symlink() and not file.exists():
+                raise FileNotFoundError(f"{file}: no such file")
+            raise ValueError(f"{name}: a link or device in {path}; put the file itself there")
+        if file.is_file() and not _is_litter(name):
+            files[name] = file
+            _check_count(len(files), path)
     return dict(sorted(files.items()))
 
 
-def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for name, path in folder_files(folder).items():
-        _check_size(name, path.stat().st_size, folder)
-        yield name, path.read_bytes()
+class _Files:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files = folder_files(path)
+        self.names = list(self._files)
+
+    def size(self, name: str) -> int:
+        return self._files[name].stat().st_size
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._files[name].open("rb")
+
+    def read(self, name: str) -> bytes:
+        return self._files[name].read_bytes()
 
 
-def _read_zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no readable zip ({error}); download it again") from error
-    with archive:
-        _check_count(len(archive.infolist()), path)
-        previous = None
-        for member in sorted(archive.infolist(), key=lambda member: member.filename):
+class _Zip:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path} is no readable zip ({error}); download it again") from error
+        members = self._zip.infolist()
+        _check_count(len(members), path)
+        for member in members:
             _check_member(member, path)
-            if member.filename == previous:
-                raise ValueError(f"{member.filename}: comes twice in {path}; download it again")
-            previous = member.filename
-            if not (member.is_dir() or _is_litter(member.filename)):
-                yield member.filename, _read_member(archive, member)
+        self._members = {m.filename: m for m in members if not m.is_dir()}
+        if len(self._members) < sum(not member.is_dir() for member in members):
+            _refuse_repeated(members, path)
+        self.names = [name for name in self._members if not _is_litter(name)]
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > max(MAX_RATIO * path.stat().st_size, _RATIO_COUNTS_FROM):
+            largest = max(members, key=lambda member: member.file_size).filename
+            raise ValueError(
+                f"{path}: unpacks to {unpacked:,} bytes, more than {MAX_RATIO} times its size, "
+                f"its largest member is {largest}; do not trust this zip"
+            )
+
+    def size(self, name: str) -> int:
+        return self._members[name].file_size
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._zip.open(self._members[name])
+
+    def read(self, name: str) -> bytes:
+        return self._zip.read(self._members[name])
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+@contextmanager
+def _reading(name: str, container: Path) -> Iterator[None]:
+    """Names the member in what goes wrong while it is read."""
     try:
-        return archive.read(member)
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: no UTF-8 text ({error}), in {container}") from error
     # zipfile raises RuntimeError for a password, NotImplementedError for an unknown compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ValueError(
-            f"{member.filename}: cannot be read from {archive.filename} ({error}); "
-            "download the archive again"
+            f"{name}: cannot be read from {container} ({error}); download the archive again"
         ) from error
 
 
@@ -97,19 +205,29 @@ def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
         raise ValueError(f"{name!r}: a name that leads outside of {archive}; do not trust this zip")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{name}: a link in {archive}; zip the file itself")
-    _check_size(name, member.file_size, archive)
-
-
-def _check_size(name: str, size: int, container: Path) -> None:
-    if size > MAX_MEMBER_BYTES:
+    if member.file_size > max(MAX_RATIO * member.compress_size, _RATIO_COUNTS_FROM):
         raise ValueError(
-            f"{name}: {size} bytes in {container}, more than the {MAX_MEMBER_BYTES} of a member"
+            f"{name}: unpacks from {member.compress_size:,} to {member.file_size:,} bytes in "
+            f"{archive}, more than {MAX_RATIO} times; do not trust this zip"
         )
 
 
+def _refuse_repeated(members: list[zipfile.ZipInfo], archive: Path) -> None:
+    seen: set[str] = set()
+    for member in members:
+        if member.filename in seen:
+            raise ValueError(f"{member.filename}: comes twice in {archive}; download it again")
+        seen.add(member.filename)
+
+
+def _check_size(name: str, size: int, limit: int, container: Path) -> None:
+    if size > limit:
+        raise ValueError(f"{name}: {size:,} bytes in {container}, more than the {limit:,} allowed")
+
+
 def _check_count(count: int, container: Path) -> None:
-    if count > MAX_MEMBERS:
-        raise ValueError(f"{container}: more than {MAX_MEMBERS} members; split it")
+    if count >= MAX_MEMBERS:
+        raise ValueError(f"{container}: {MAX_MEMBERS:,} members or more; split it")
 
 
 def _is_litter(name: str) -> bool:

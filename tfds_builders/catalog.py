@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from tfds_builders.archive import folder_files
 
 if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
+    from tfds_builders.face_builder import FaceBuilder
 
 
 class UnknownNameError(ValueError):
@@ -35,9 +35,10 @@ class Dataset:
     task: str
     """One line for people."""
     labels: tuple[str, ...]
-    """In the dataset's own order."""
+    """In the dataset's own order; () where only the raw files tell."""
     raw_files: tuple[tuple[str, ...], ...]
-    """Alternatives, each a set of files or folders; the first that is complete is read."""
+    """Alternatives, each a set of files or folders; the first that is complete is read. `{source}`
+    stands for the option of that name; "" is the raw folder itself."""
     how_to_get: str
     """One sentence."""
     default_split: str
@@ -56,6 +57,17 @@ DATASETS: dict[str, Dataset] = {
             default_split="subject",
         ),
         Dataset(
+            name="happy_house",
+            task="happy or not, 600 + 150 photographs of faces of 64x64 pixels",
+            labels=("not_happy", "happy"),
+            raw_files=(("train_happy.h5", "test_happy.h5"),),
+            how_to_get=(
+                "train_happy.h5 and test_happy.h5 come with the Happy House exercise of "
+                "DeepLearning.AI's course Convolutional Neural Networks."
+            ),
+            default_split="official",
+        ),
+        Dataset(
             name="happy_or_sad",
             task="happy or sad, 80 emoji-like pictures of 150x150 pixels",
             labels=("happy", "sad"),
@@ -66,30 +78,92 @@ DATASETS: dict[str, Dataset] = {
             ),
             default_split="stratified",
         ),
+        Dataset(
+            name="fer2013",
+            task="7 expressions, 35,887 gray pictures of 48x48 pixels",
+            labels=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),
+            raw_files=(
+                ("fer2013.zip",),
+                ("archive.zip",),
+                ("train", "test"),
+                ("fer2013.csv",),
+                ("icml_face_data.csv",),
+            ),
+            how_to_get=(
+                "Kaggle has it as pictures (msambare/fer2013: archive.zip) and as tables "
+                "(challenges-in-representation-learning-facial-expression-recognition-challenge)."
+            ),
+            default_split="official",
+        ),
+        Dataset(
+            name="ck_plus",
+            task="8 expressions, sequences of 123 people from neutral to the peak",
+            labels=(
+                "neutral",
+                "anger",
+                "contempt",
+                "disgust",
+                "fear",
+                "happy",
+                "sadness",
+                "surprise",
+            ),
+            raw_files=(
+                ("extended-cohn-kanade-images.zip", "Emotion_labels.zip"),
+                ("cohn-kanade-images", "Emotion"),
+            ),
+            how_to_get=(
+                "The Extended Cohn-Kanade dataset is given to researchers who sign its agreement."
+            ),
+            default_split="subject",
+        ),
+        Dataset(
+            name="labelled_faces",
+            task="faces of your own: a table beside the pictures, or a folder for each class",
+            labels=(),
+            raw_files=(("{source}",),),
+            how_to_get=(
+                "Put the pictures and their table, or a folder for each class, or a zip of either "
+                "into a folder; for a zip say --set dataset.options.source=NAME.zip."
+            ),
+            default_split="stratified",
+        ),
     )
 }
 
 
-def find_raw_files(name: str, raw_dir: Path | None) -> list[Path]:
+def find_raw_files(
+    name: str, raw_dir: Path | None, options: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Returns the raw files or folders that the dataset is read from; [] where it needs none.
+
+    Args:
+        name: a key of DATASETS.
+        raw_dir: where the raw files lie; None for a dataset that needs none.
+        options: of the builder; only `source` counts.
 
     Raises:
         FileNotFoundError: no alternative is complete in `raw_dir`.
+        OptionError: `source` leads outside of it.
         ValueError: there is no such dataset.
     """
     dataset = get_dataset(name)
     if not dataset.raw_files:
         return []
-    for names in dataset.raw_files if raw_dir else ():
-        paths = [Path(raw_dir or "") / name for name in names]
+    source = str((options or {}).get("source", ""))
+    if PureWindowsPath(source).anchor or ".." in PureWindowsPath(source).parts:
+        raise OptionError(f"source: {source} leads outside of the raw folder; name what is in it")
+    alternatives = [[file.format(source=source) for file in files] for files in dataset.raw_files]
+    for files in alternatives if raw_dir else ():
+        paths = [Path(raw_dir or "") / file for file in files]
         if all(path.exists() for path in paths):
             return paths
-    wanted = ", or ".join(" and ".join(names) for names in dataset.raw_files)
+    wanted = ", or ".join(" and ".join(files) for files in alternatives) or "its pictures"
     where = f"not in {raw_dir}" if raw_dir else "name their folder with --raw-dir"
     raise FileNotFoundError(f"{name} needs {wanted}: {where}. {dataset.how_to_get}")
 
 
-def raw_digest(name: str, raw_dir: Path | None) -> str:
+def raw_digest(name: str, raw_dir: Path | None, options: Mapping[str, Any] | None = None) -> str:
     """Returns the SHA-256 of the raw files' names and contents, in hex; "" where none are needed.
 
     Where the files lie makes no difference.
@@ -97,23 +171,23 @@ def raw_digest(name: str, raw_dir: Path | None) -> str:
     Raises:
         FileNotFoundError, ValueError: as `find_raw_files`, and for a link in a folder.
     """
-    paths = find_raw_files(name, raw_dir)
+    paths = find_raw_files(name, raw_dir, options)
     if not paths:
         return ""
     digest = hashlib.sha256()
-    for path in paths:
-        files = folder_files(path) if path.is_dir() else {path.name: path}
-        for member, file in files.items():
+    for number, path in enumerate(paths):
+        for file in folder_files(path).values():
             with file.open("rb") as content:
                 content_digest = hashlib.file_digest(content, "sha256").hexdigest()
-            digest.update(f"{member}\0{content_digest}\n".encode())
+            name = file.relative_to(path).as_posix()
+            digest.update(f"{number}/{name}\0{content_digest}\n".encode())
     return digest.hexdigest()
 
 
 def make_builder(
     name: str, data_dir: Path, raw_dir: Path | None, options: Mapping[str, Any]
-) -> tfds.core.DatasetBuilder:
-    """Returns the dataset's builder, ready for `download_and_prepare()`.
+) -> FaceBuilder:
+    """Returns the dataset's builder, ready for `index()` or `download_and_prepare()`.
 
     Args:
         name: a key of DATASETS.
@@ -126,7 +200,7 @@ def make_builder(
         UnknownNameError: there is no such dataset.
         OptionError: there is no such option, or its value is impossible.
     """
-    find_raw_files(name, raw_dir)
+    get_dataset(name)
     builder_class = import_module(f"tfds_builders.{name}.{name}_dataset_builder").Builder
     try:
         for option in options:
@@ -134,6 +208,7 @@ def make_builder(
         config = builder_class.CONFIG(**options) if options else None
     except (ValueError, TypeError) as error:
         raise OptionError(str(error)) from None
+    find_raw_files(name, raw_dir, options)
     return builder_class(data_dir=data_dir, raw_dir=raw_dir, config=config)
 
 

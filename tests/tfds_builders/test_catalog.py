@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from tfds_builders.catalog import DATASETS, find_raw_files, make_builder, raw_digest
+from tfds_builders.catalog import (
+    DATASETS,
+    OptionError,
+    find_raw_files,
+    make_builder,
+    raw_digest,
+)
 
 Write = Callable[[Path, dict[str, bytes]], Path]
 MEMBERS = {"happy/a.png": b"A", "sad/b.png": b"B"}
@@ -29,7 +35,8 @@ def test_every_dataset_has_a_builder_with_its_labels(
     builder = make_builder(name, tmp_path / "data", write_folder(tmp_path, raw_files), {})
 
     assert builder.name == name
-    assert tuple(builder.info.features["label"].names) == DATASETS[name].labels
+    label = builder.info.features["label"]
+    assert (tuple(label.names) if label.num_classes else ()) == DATASETS[name].labels
     assert set(builder.info.features) == {"image", "label", "subject", "source"}
 
 
@@ -37,7 +44,7 @@ def test_every_dataset_has_a_builder_with_its_labels(
     ("name", "options", "message"),
     [
         ("drawn_facse", {}, "did you mean drawn_faces?"),
-        ("faces of mine", {}, "there are: drawn_faces, happy_or_sad"),
+        ("faces of mine", {}, "there are: ck_plus, drawn_faces"),
         ("drawn_faces", {"sise": 48}, "sise: unknown option of drawn_faces; did you mean size?"),
         ("drawn_faces", {"name": "x"}, "name: unknown option"),
         ("drawn_faces", {"size": 31}, "size: is 31; give a whole number from 32"),
@@ -48,6 +55,24 @@ def test_a_wrong_name_or_option_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         make_builder(name, tmp_path, None, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("labelled_faces", {"sorce": "faces.zip"}),
+        ("labelled_faces", {"source": "../faces.zip"}),
+        ("labelled_faces", {"source": 3}),
+        ("ck_plus", {"peaks": 0}),
+        ("happy_or_sad", {"size": 48}),
+    ],
+)
+def test_a_wrong_option_is_said_before_a_missing_file(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    for raw_dir in (None, tmp_path):
+        with pytest.raises(OptionError, match=f"^{next(iter(options))}: "):
+            make_builder(name, tmp_path, raw_dir, options)
 
 
 def test_a_dataset_without_options_says_so(tmp_path: Path, write_folder: Write) -> None:
@@ -90,3 +115,52 @@ def test_the_digest_follows_names_and_contents_but_not_the_place(
     assert digest("two", dict(reversed(MEMBERS.items()))) == expected
     assert digest("three", MEMBERS | {"happy/a.png": b"a"}) != expected
     assert digest("four", {"happy/c.png": b"A", "sad/b.png": b"B"}) != expected
+
+
+def test_the_users_own_source_is_found(tmp_path: Path, write_folder: Write) -> None:
+    write_folder(tmp_path, {"faces.zip": b"", "faces/happy/a.png": b"A"})
+
+    def found(**options: Any) -> list[Path]:
+        return find_raw_files("labelled_faces", tmp_path, options)
+
+    assert found(source="faces.zip") == [tmp_path / "faces.zip"]
+    assert found(source="faces/happy", min_count=3) == [tmp_path / "faces" / "happy"]
+    assert found() == found(source="") == [tmp_path]
+    assert find_raw_files("labelled_faces", tmp_path) == [tmp_path]
+
+
+def test_a_missing_source_is_named_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"needs mine\.zip: not in ") as error:
+        find_raw_files("labelled_faces", tmp_path, {"source": "mine.zip"})
+    assert str(tmp_path) in str(error.value)
+    with pytest.raises(FileNotFoundError, match=r"needs mine\.zip: name their folder with --raw-d"):
+        find_raw_files("labelled_faces", None, {"source": "mine.zip"})
+    with pytest.raises(FileNotFoundError, match=r"needs its pictures: not in .*nowhere"):
+        find_raw_files("labelled_faces", tmp_path / "nowhere")
+
+
+def test_the_digest_of_a_folder_stays_when_it_is_moved_or_renamed(
+    tmp_path: Path, write_folder: Write
+) -> None:
+    def digest(raw_dir: Path, **options: Any) -> str:
+        return raw_digest("labelled_faces", raw_dir, options)
+
+    folder = write_folder(tmp_path / "here" / "faces", MEMBERS)
+    expected = digest(folder)
+    assert digest(tmp_path / "here", source="faces") == expected
+    moved = folder.rename(tmp_path / "other name")
+    assert digest(moved) == expected
+    assert digest(tmp_path, source="other name") == expected
+
+    (moved / "happy").rename(moved / "joyful")
+    assert digest(moved) != expected
+
+
+def test_the_digest_of_a_zip_stays_when_it_is_renamed(tmp_path: Path, write_zip: Write) -> None:
+    packed = write_zip(tmp_path / "faces.zip", MEMBERS)
+    expected = raw_digest("labelled_faces", tmp_path, {"source": "faces.zip"})
+
+    packed.rename(tmp_path / "mine.zip")
+    assert raw_digest("labelled_faces", tmp_path, {"source": "mine.zip"}) == expected
+    write_zip(tmp_path / "mine.zip", MEMBERS | {"sad/c.png": b"C"})
+    assert raw_digest("labelled_faces", tmp_path, {"source": "mine.zip"}) != expected

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
+from tfds_builders.catalog import DATASETS
 from tfds_builders.drawn_faces.pictures import Picture, draw_png, sequences, stills
-from tfds_builders.face_builder import FaceBuilder, face_example
+from tfds_builders.face_builder import Entry, FaceBuilder, Index
+from tfds_builders.options import check_whole
 
 
 @dataclass(eq=False, kw_only=True)
@@ -32,13 +35,13 @@ class DrawnFacesConfig(tfds.core.BuilderConfig):
 
     def __post_init__(self) -> None:
         """Checks the values and names the config after them."""
-        _check_whole("images_per_class", self.images_per_class, 1, 1_000_000)
-        _check_whole("size", self.size, 32, 1024)
-        _check_whole("subjects", self.subjects, 1, 1_000_000)
-        _check_whole("sequences", self.sequences, 0, 1000)
+        check_whole("images_per_class", self.images_per_class, 1, 1_000_000)
+        check_whole("size", self.size, 32, 1024)
+        check_whole("subjects", self.subjects, 1, 1_000_000)
+        check_whole("sequences", self.sequences, 0, 1000)
         if self.sequences == 1:
             raise ValueError("sequences: is 1; give 0 for stills, or 2 or more frames")
-        _check_whole("seed", self.seed, 0, 2**32 - 1)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
         self.strength = _checked_strength(self.strength)
         least, most = self.strength
         frames, stills_of_class = self.sequences, self.images_per_class
@@ -60,21 +63,19 @@ class Builder(FaceBuilder):
 
     CONFIG = DrawnFacesConfig
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        return {"train": self._generate_examples()}
+    def index(self, raw_files: Sequence[Path]) -> Index:
+        """As the base class says."""
+        entries = [
+            Entry(picture.source, picture.label, picture.subject_name, place=picture)
+            for picture in self.builder_config.pictures()
+        ]
+        return Index({"train": entries}, DATASETS[self.name].labels)
 
-    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def read(self, raw_files: Sequence[Path], entries: Sequence[Entry]) -> Iterator[bytes]:
+        """As the base class says."""
         config = self.builder_config
-        for picture in config.pictures():
-            image = draw_png(picture, config.size, config.strength, config.seed)
-            yield face_example(picture.source, image, picture.label, picture.subject_name)
-
-
-def _check_whole(option: str, value: Any, least: int, most: int) -> None:
-    if not (type(value) is int and least <= value <= most):
-        raise ValueError(f"{option}: is {value!r}; give a whole number from {least} to {most}")
+        for entry in entries:
+            yield draw_png(entry.place, config.size, config.strength, config.seed)
 
 
 def _checked_strength(value: Any) -> tuple[float, float]:

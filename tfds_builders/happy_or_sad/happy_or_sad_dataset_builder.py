@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import tensorflow_datasets as tfds
-
-from tfds_builders.archive import read_members
+from tfds_builders.archive import open_archive
 from tfds_builders.catalog import DATASETS
-from tfds_builders.face_builder import FaceBuilder, face_example
+from tfds_builders.face_builder import Entry, FaceBuilder, Index
 
 _DATASET = DATASETS["happy_or_sad"]
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -21,14 +18,15 @@ class Builder(FaceBuilder):
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = _DATASET.how_to_get
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        return {"train": self._generate_examples(self._raw_files(dl_manager))}
+    def index(self, raw_files: Sequence[Path]) -> Index:
+        """As the base class says."""
+        entries = [Entry(name, _label(name)) for name in open_archive(*raw_files).names]
+        return Index({"train": entries}, _DATASET.labels)
 
-    def _generate_examples(self, raw_files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for name, content in read_members(*raw_files):
-            yield face_example(name, content, _label(name))
+    def read(self, raw_files: Sequence[Path], entries: Sequence[Entry]) -> Iterator[bytes]:
+        """As the base class says."""
+        archive = open_archive(*raw_files)
+        return (archive.read(entry.source) for entry in entries)
 
 
 def _label(name: str) -> str:

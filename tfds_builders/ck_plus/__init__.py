@@ -1,0 +1,1 @@
+"""The ck_plus dataset."""

@@ -1,0 +1,1 @@
+"""The fer2013 dataset."""

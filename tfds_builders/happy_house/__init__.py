@@ -1,0 +1,1 @@
+"""The happy_house dataset."""

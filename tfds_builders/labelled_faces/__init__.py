@@ -1,0 +1,1 @@
+"""The labelled_faces dataset."""
