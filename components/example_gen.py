@@ -5,17 +5,50 @@ Writes:  examples (TFRecords, dataset_info, the table of examples)
 """
 
 import hashlib
+import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from components.common import progress, tracking
-from components.common.examples import Example, read_records, write_examples
-from components.common.files import combined_digest, file_digests
-from components.common.splits import Shares, Unsplit, assign_splits
-from tfds_builders import catalog
+from components.common import tracking
+from components.common.examples import Example, write_examples
+from components.common.files import combined_digest
+from components.common.preparing import Prepared, prepare
+from components.common.splits import (
+    Shares,
+    Unsplit,
+    assign_folds,
+    assign_splits,
+    splits_of_fold,
+)
+from tfds_builders.records import entries_in_order
+
+
+class Split(NamedTuple):
+    """How examples are assigned to train, validation and test.
+
+    Attributes:
+        method: see `assign_splits`; without meaning where there are folds.
+        shares: of train, validation and test; likewise.
+        seed: another seed, another split.
+        folds: of a cross-validation; 0 for none.
+        fold: which of them is tested on.
+    """
+
+    method: str
+    shares: Shares
+    seed: int
+    folds: int = 0
+    fold: int = 0
+
+
+class Generated(NamedTuple):
+    """The number of examples of each split, and what a person should know of the dataset."""
+
+    counts: dict[str, int]
+    notes: list[str]
 
 
 def generate_examples(
@@ -24,94 +57,82 @@ def generate_examples(
     name: str,
     options: Mapping[str, Any],
     raw_dir: Path | None,
-    method: str,
-    shares: Shares,
-    seed: int,
-) -> dict[str, int]:
-    """Writes the examples and returns their number for each split.
+    datasets: Path,
+    split: Split,
+    beam: Mapping[str, Any],
+) -> Generated:
+    """Writes the examples.
 
     Args:
         examples: folder to fill.
         name: of the dataset, as `mien datasets` lists it.
         options: of the builder.
         raw_dir: where the dataset's raw files lie; None for one that needs none.
-        method: `random`, `stratified` or `subject`.
-        shares: of train, validation and test.
-        seed: of the split.
+        datasets: prepared datasets are kept here, and found again.
+        split: how the examples are assigned.
+        beam: Beam's pipeline options.
 
     Raises:
         FileNotFoundError: a raw file is missing; says which, where and how to get it.
         ValueError: the archive, an option or the split is not usable; says why.
     """
     examples.mkdir(parents=True, exist_ok=True)
-    builder = _prepare(examples, catalog.make_builder(name, examples / "tfds", raw_dir, options))
-    tfds_splits = {split: info.num_examples for split, info in sorted(builder.info.splits.items())}
-    unsplit = list(_read_unsplit(examples / "records", builder, tfds_splits))
-    splits = assign_splits(unsplit, method=method, shares=shares, seed=seed)
-    rows = [
-        Example(hashlib.sha256(example.source.encode()).hexdigest()[:16], split, *example)
-        for example, split in zip(unsplit, splits, strict=True)
-    ]
+    prepared = prepare(name, options, raw_dir, datasets=datasets, beam=beam)
+    _take_over(prepared.folder / "records", examples / "records")
+    rows = assign(prepared, split)
     dataset = {
         "name": name,
-        "labels": builder.info.features["label"].names,
-        "raw_digest": catalog.raw_digest(name, raw_dir),
-        "digest": _digest(examples / "records", rows),
-        "tfds_splits": tfds_splits,
+        "labels": prepared.index.labels,
+        "raw_digest": prepared.raw_digest,
+        "digest": _digest(prepared.files, rows),
+        "tfds_splits": _tfds_splits(prepared),
+        "left_out": prepared.index.left_out,
+        "notes": prepared.index.notes,
     }
     write_examples(examples, rows, dataset)
     tracking.log_params({"dataset": name, "digest": dataset["digest"], "images": len(rows)})
-    return dict(Counter(splits))
+    left_out = [f"{count:,} left out: {why}" for why, count in prepared.index.left_out.items()]
+    return Generated(dict(Counter(row.split for row in rows)), [*left_out, *prepared.index.notes])
 
 
-def _prepare(examples: Path, builder: Any) -> Any:
-    """Generates the records and moves them to `examples/records`, free of TFDS's own nesting."""
-    import tensorflow_datasets as tfds
-
-    tfds.disable_progress_bar()
-    generate = builder._generate_examples
-    # TFDS has no hook for progress but its own bar on stderr.
-    builder._generate_examples = lambda *args, **kwargs: _counted(generate(*args, **kwargs))
-    builder.download_and_prepare()
-    shutil.move(builder.data_dir, examples / "records")
-    shutil.rmtree(examples / "tfds")
-    for shard in (examples / "records").glob("*.tfrecord*"):
-        _make_deterministic(shard)
-    return tfds.builder_from_directory(examples / "records")
-
-
-def _make_deterministic(shard: Path) -> None:
-    """Rewrites a shard: TFDS serializes the features in an order that changes between processes."""
-    import tensorflow as tf
-
-    rewritten = shard.with_name("rewritten")
-    with tf.io.TFRecordWriter(str(rewritten)) as writer:
-        for record in tf.data.TFRecordDataset(str(shard)):
-            example = tf.train.Example.FromString(record.numpy())
-            writer.write(example.SerializeToString(deterministic=True))
-    rewritten.replace(shard)
+def assign(prepared: Prepared, split: Split) -> list[Example]:
+    """The table of examples: each entry with its id and its split, in the order of the records."""
+    entries = entries_in_order(prepared.index)
+    unsplit = [
+        Unsplit(entry.label, entry.subject, content, official)
+        for (official, entry), content in zip(entries, prepared.contents, strict=True)
+    ]
+    if split.folds:
+        folds = assign_folds(unsplit, folds=split.folds, seed=split.seed)
+        splits = splits_of_fold(folds, split.fold, split.folds)
+    else:
+        splits = assign_splits(unsplit, method=split.method, shares=split.shares, seed=split.seed)
+    return [
+        Example(_id(entry.source), assigned, entry.label, entry.subject, entry.source)
+        for (_, entry), assigned in zip(entries, splits, strict=True)
+    ]
 
 
-def _digest(records: Path, rows: Sequence[Example]) -> str:
+def _id(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _tfds_splits(prepared: Prepared) -> dict[str, int]:
+    splits = prepared.index.splits
+    return {name: len(splits[name]) for name in sorted(splits) if splits[name]}
+
+
+def _take_over(records: Path, into: Path) -> None:
+    """The prepared records under another name, by links where the disk can: they never change."""
+    try:
+        shutil.copytree(records, into, copy_function=os.link)
+    except (OSError, shutil.Error):
+        shutil.rmtree(into, ignore_errors=True)
+        shutil.copytree(records, into)
+
+
+def _digest(files: Mapping[str, Any], rows: Sequence[Example]) -> str:
     """Of the records and the splits: what a model was trained on, in one number."""
-    shards = {name: file for name, file in file_digests(records).items() if "tfrecord" in name}
+    shards = {name: file for name, file in files.items() if "tfrecord" in name}
     table = hashlib.sha256(repr(rows).encode()).hexdigest()
     return combined_digest({**shards, "examples": {"sha256": table}})
-
-
-def _counted(generated: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for count, item in enumerate(generated, start=1):
-        if count % 20 == 0:
-            progress.say(f"{count:,} images")
-        yield item
-
-
-def _read_unsplit(records: Path, builder: Any, tfds_splits: Mapping[str, int]) -> Iterator[Unsplit]:
-    names = builder.info.features["label"].names
-    for split in tfds_splits:
-        for record in read_records(records, split):
-            yield Unsplit(
-                label=names[int(record["label"])],
-                subject=record["subject"].decode(),
-                source=record["source"].decode(),
-            )

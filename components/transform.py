@@ -83,6 +83,7 @@ def transform(
     transformed_examples.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     shards = cut_into_shards(len(table))
+    progress.start(len(table), "images")
     results = map_shards(
         partial(_transform_shard, examples, anomalies, transformed_examples, shards, recipe),
         len(shards),
@@ -195,9 +196,8 @@ def _transform_shard(
     kept: dict[str, list[Record]] = defaultdict(list)
     rejected: list[Rejection] = []
     pictures = read_images(examples, table, shards[shard])
-    for place, (row, encoded) in enumerate(pictures, start=shards[shard].start):
-        if place % 50 == 0:
-            progress.say(f"{place:,}/{len(table):,} images")
+    for row, encoded in pictures:
+        progress.advance(1)
         reason = quarantined.get(row.id, "")
         pixels = None if reason else apply_recipe(images.decode_image(encoded), recipe)
         if pixels is None:

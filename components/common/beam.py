@@ -6,10 +6,11 @@ four times as much of it; what comes back here is counted, since a mode of the D
 elements silently.
 """
 
-import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,15 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-# "DirectRunner" first tries to download the Prism engine; "FnApiRunner" is the same Python one.
-_ENGINES = {"DirectRunner": "FnApiRunner"}
+from components.common.files import read_json, write_json
 
+_LOCAL = {
+    # "DirectRunner" first tries to download the Prism engine; this is the same Python one.
+    "runner": "FnApiRunner",
+    # Decoding, resizing, detecting and inflating let go of the interpreter's lock.
+    "direct_running_mode": "multi_threading",
+    "direct_num_workers": os.cpu_count(),
+}
 
 IMAGES_A_SHARD = 500
 
@@ -39,32 +46,46 @@ def map_shards(
         options: Beam's own pipeline options by name, e.g. `{"runner": "DirectRunner"}`.
 
     Raises:
-        LostShardError: results are missing or come twice.
+        LostShardError: results are missing.
+        Exception: what `work` raised; on a cluster, Beam's RuntimeError with the text of it.
     """
-    runner = options.get("runner", "DirectRunner")
-    pipeline_options = PipelineOptions.from_dictionary(
-        {**options, "runner": _ENGINES.get(runner, runner)}
-    )
-    with tempfile.TemporaryDirectory(prefix="mien-beam-") as folder:
+    if options.get("runner", "DirectRunner") == "DirectRunner":
+        options = {**_LOCAL, **options, "runner": _LOCAL["runner"]}
+    pipeline_options = PipelineOptions.from_dictionary(dict(options))
+    # Cleanup errors: when a job is stopped, threads may still be writing.
+    with tempfile.TemporaryDirectory(prefix="mien-beam-", ignore_cleanup_errors=True) as folder:
         try:
             with beam.Pipeline(options=pipeline_options) as pipeline:
                 (
                     pipeline
                     | "Shards" >> beam.Create(range(shards))
                     | "Spread" >> beam.Reshuffle()
-                    | "Work" >> beam.Map(lambda shard: (shard, dict(work(shard))))
-                    | "Encode" >> beam.Map(json.dumps)
-                    | "Collect" >> beam.io.WriteToText(f"{folder}/results")
+                    | "Work" >> beam.Map(partial(_work_and_keep, work, folder))
                 )
-        except RuntimeError as error:
-            if str(error).startswith("KeyboardInterrupt"):  # Beam makes an error of a Ctrl-C.
-                raise KeyboardInterrupt from error
-            raise
-        lines = [line for file in Path(folder).iterdir() for line in file.read_text().splitlines()]
-    results = dict(json.loads(line) for line in lines)
-    if len(lines) != shards or set(results) != set(range(shards)):
-        raise LostShardError(f"Beam returned {len(lines)} results for {shards} shards; run again")
+        except BaseException as error:
+            if "KeyboardInterrupt" in str(error):  # In one thread, Beam makes an error of a Ctrl-C.
+                raise KeyboardInterrupt from None
+            raise _ended.setdefault(folder, error) from None
+        results = {int(file.stem): read_json(file) for file in Path(folder).glob("*.json")}
+    if len(results) != shards:
+        raise LostShardError(f"Beam returned {len(results)} results for {shards} shards; run again")
     return [results[shard] for shard in range(shards)]
+
+
+_ended: dict[str, BaseException] = {}
+"""Why the jobs of this process that failed did so, by folder: Beam keeps only an error's text."""
+
+
+def _work_and_keep(work: Callable[[int], Mapping[str, Any]], folder: str, shard: int) -> None:
+    """A file for each result: `WriteToText` takes twice the pipeline's time, and may lose some."""
+    if folder in _ended:
+        raise RuntimeError("the job has ended")  # The process could not end before its threads.
+    try:
+        result = dict(work(shard))
+    except Exception as error:
+        _ended[folder] = error
+        raise
+    write_json(Path(folder) / f"{shard}.json", result)
 
 
 def cut_into_shards(count: int) -> list[range]:

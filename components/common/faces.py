@@ -20,6 +20,7 @@ CASCADES = (
 )
 
 _CASCADE_DIR: str = cv2.data.haarcascades  # type: ignore[attr-defined]
+_HAS_FACE_SIDE = 64
 _local = threading.local()
 
 
@@ -70,6 +71,30 @@ def find_face(gray: NDArray[np.uint8], crop: FaceCrop) -> Box | None:
         if len(boxes) == 1:
             return Box(*(int(side) for side in boxes[0]))
     return None
+
+
+def has_face(image: NDArray[np.uint8]) -> bool:
+    """Whether a uint8 RGB [height, width, 3] image shows anything like a face, anywhere, any size.
+
+    Far more tolerant than `find_face`: a single detection counts, of either of the two cascades
+    that find most, asked in coarse steps first, since most faces are found by those. The picture is
+    made small, and gets a border, since cascades miss a face that fills its picture.
+    """
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = shrunk(gray.astype(np.uint8, copy=False), _HAS_FACE_SIDE)
+    border = max(small.shape) // 6
+    framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+    default, alt2, *_ = _cascades()
+    passes = ((alt2, 1.25), (default, 1.2), (alt2, 1.1))
+    return any(len(cascade.detectMultiScale(framed, step, 0)) for cascade, step in passes)
+
+
+def shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """A uint8 [height, width] or [height, width, 3] image with no side longer than `longest`."""
+    height, width = image.shape[:2]
+    shrink = min(1.0, longest / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def crop_face(image: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8] | None:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 from components.common.files import write_csv
 
@@ -18,6 +18,8 @@ class Measurement(NamedTuple):
         mean: of the pixels' brightness, the mean of their channels, 0..255.
         std: of the pixels' brightness.
         sha256: of size and pixels, so that the same picture in another file format counts as same.
+        phash: perceptual hash, 16 hex digits; those of pictures that look alike differ in few bits.
+        has_face: 1 where a face detector finds anything like a face, else 0.
         error: why the image cannot be decoded, or "".
     """
 
@@ -27,6 +29,8 @@ class Measurement(NamedTuple):
     mean: float
     std: float
     sha256: str
+    phash: str
+    has_face: int
     error: str
 
 
@@ -37,16 +41,9 @@ def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
 
 def read_measurements(path: Path) -> list[Measurement]:
     """Reads what `write_measurements` wrote."""
+    kinds = get_type_hints(Measurement)
     with path.open(newline="") as file:
         return [
-            Measurement(
-                id=row["id"],
-                width=int(row["width"]),
-                height=int(row["height"]),
-                mean=float(row["mean"]),
-                std=float(row["std"]),
-                sha256=row["sha256"],
-                error=row["error"],
-            )
+            Measurement(**{name: kinds[name](value) for name, value in row.items()})
             for row in csv.DictReader(file)
         ]

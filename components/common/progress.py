@@ -4,20 +4,45 @@ One listener for the process and not a context variable: Beam and Keras call bac
 their own. Where nobody listens, as in a Kubeflow container, `say` does nothing.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 def _nobody(text: str) -> None:
     pass
 
 
+@dataclass
+class _Count:
+    total: int
+    noun: str
+    done: int = 0
+
+
 _listener: Callable[[str], None] = _nobody
+_count = _Count(0, "")
+_lock = threading.Lock()
 
 
 def say(text: str) -> None:
     """Says where the running step stands, in a few words: `120/840 images`."""
     _listener(text)
+
+
+def start(total: int, noun: str) -> None:
+    """Begins to count: `advance` says from here on how many of `total` are done."""
+    global _count
+    _count = _Count(total, noun)
+
+
+def advance(number: int) -> None:
+    """Counts `number` more as done, from whatever thread, and says so."""
+    with _lock:
+        _count.done += number
+        done, total = _count.done, _count.total
+    say(f"{done:,}/{total:,} {_count.noun} ({done / max(total, 1):.0%})")
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from components.common import images, records
 from components.common.files import write_json
+from components.common.findings import KINDS
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record
 from components.common.splits import Shares
-from components.example_gen import generate_examples
+from components.example_gen import Split, generate_examples
 from components.statistics_gen import generate_statistics
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 from tuning.heads import classify, compile_classifier
@@ -23,10 +24,21 @@ from tuning.heads import classify, compile_classifier
 FacePng = Callable[..., bytes]
 MakeExamples = Callable[[Path, Mapping[str, bytes]], Path]
 
+DROPPED = {"undecodable"}
+ERRORS = {"duplicate_across_splits", "subject_across_splits", "missing_class", "label_names"}
+
 
 @pytest.fixture(scope="session")
 def beam() -> dict[str, str]:
     return {"runner": "DirectRunner"}
+
+
+@pytest.fixture(scope="session")
+def policies() -> dict[str, str]:
+    """What a config says where it says nothing."""
+    return {
+        kind: "drop" if kind in DROPPED else "error" if kind in ERRORS else "warn" for kind in KINDS
+    }
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +62,7 @@ def noise() -> Callable[..., NDArray[np.uint8]]:
 
 
 @pytest.fixture(scope="session")
-def make_examples() -> MakeExamples:
+def make_examples(beam: dict[str, str]) -> MakeExamples:
     """Makes the examples of a happy-or-sad.zip with these members; all are in train."""
 
     def make(folder: Path, members: Mapping[str, bytes]) -> Path:
@@ -63,9 +75,9 @@ def make_examples() -> MakeExamples:
             name="happy_or_sad",
             options={},
             raw_dir=folder,
-            method="random",
-            shares=Shares(1, 0, 0),
-            seed=0,
+            datasets=folder / "datasets",
+            split=Split("random", Shares(1, 0, 0), seed=0),
+            beam=beam,
         )
         return folder / "examples"
 
@@ -73,19 +85,19 @@ def make_examples() -> MakeExamples:
 
 
 @pytest.fixture(scope="session")
-def drawn_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn_examples(beam: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """28 faces of 7 classes and 4 subjects, in all three splits."""
-    examples = tmp_path_factory.mktemp("drawn") / "examples"
+    folder = tmp_path_factory.mktemp("drawn")
     generate_examples(
-        examples,
+        folder / "examples",
         name="drawn_faces",
         options={"images_per_class": 4, "subjects": 4, "size": 96},
         raw_dir=None,
-        method="random",
-        shares=Shares(0.6, 0.2, 0.2),
-        seed=5,
+        datasets=folder / "datasets",
+        split=Split("random", Shares(0.6, 0.2, 0.2), seed=3),
+        beam=beam,
     )
-    return examples
+    return folder / "examples"
 
 
 @pytest.fixture(scope="session")

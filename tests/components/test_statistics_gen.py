@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common import beam as beam_module
-from components.common import images
+from components.common import images, progress
 from components.common.examples import Example, read_table
 from components.common.files import read_json
 from components.common.measurements import Measurement, read_measurements
@@ -35,8 +35,37 @@ def test_the_digest_is_of_the_picture_not_of_the_file(noise: Noise) -> None:
 
 def test_an_undecodable_image_has_its_error_in_place(noise: Noise) -> None:
     measured = measure("a", images.encode_png(noise(0))[:200])
-    assert measured[:6] == ("a", 0, 0, 0.0, 0.0, "")
+    assert measured[:-1] == ("a", 0, 0, 0.0, 0.0, "", "", 0)
     assert measured.error
+
+
+def test_a_gray_file_and_the_same_picture_in_colour_measure_alike(noise: Noise) -> None:
+    gray = noise(0, 20, 24, 1)
+    assert measure("a", images.encode_png(gray)) == measure(
+        "a", images.encode_png(np.repeat(gray, 3, axis=2))
+    )
+
+
+def test_all_channels_are_of_the_brightness() -> None:
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2, :, 0] = 240
+    measured = measure("red", images.encode_png(picture))
+    assert (measured.mean, measured.std) == (40.0, 40.0)
+
+
+def test_the_look_stays_the_same_in_another_size_format_and_brightness(
+    face_png: Callable[..., bytes],
+) -> None:
+    picture = images.decode_image(face_png("happy", 0))
+    other = images.encode_png(images.fit_image(np.minimum(picture, 250) + np.uint8(5), 86, 86, 3))
+    jpeg = bytes(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+    looks = [measure("a", encoded) for encoded in (face_png("happy", 0), other, jpeg)]
+    assert len({look.sha256 for look in looks}) == 3
+    for look in looks[1:]:
+        assert (int(look.phash, 16) ^ int(looks[0].phash, 16)).bit_count() <= 4
+    assert [look.has_face for look in looks] == [1, 1, 1]
+    stranger = measure("b", face_png("sad", 7))
+    assert (int(stranger.phash, 16) ^ int(looks[0].phash, 16)).bit_count() > 4
 
 
 def test_a_summary_is_of_the_pixels_and_leaves_undecodable_images_out() -> None:
@@ -47,10 +76,10 @@ def test_a_summary_is_of_the_pixels_and_leaves_undecodable_images_out() -> None:
         Example("d", "test", "sad", "", "d.png"),
     ]
     measured = [
-        Measurement("a", 2, 2, 10.0, 0.0, "1", ""),
-        Measurement("b", 4, 4, 90.0, 0.0, "2", ""),
-        Measurement("c", 0, 0, 0.0, 0.0, "", "broken"),
-        Measurement("d", 0, 0, 0.0, 0.0, "", "broken"),
+        Measurement("a", 2, 2, 10.0, 0.0, "1", "00", 1, ""),
+        Measurement("b", 4, 4, 90.0, 0.0, "2", "00", 1, ""),
+        Measurement("c", 0, 0, 0.0, 0.0, "", "", 0, "broken"),
+        Measurement("d", 0, 0, 0.0, 0.0, "", "", 0, "broken"),
     ]
     summary = summarize(rows, measured)
     pixels = np.concatenate([small.ravel(), large.ravel()])
@@ -109,3 +138,13 @@ def test_a_broken_picture_does_not_stop_it(
     assert summary["train"]["undecodable"] == 2
     assert summary["train"]["classes"] == {"happy": 1, "sad": 2}
     assert math.isfinite(summary["train"]["pixel_std"])
+
+
+def test_progress_counts_the_images_of_all_shards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drawn_examples: Path, beam: dict[str, str]
+) -> None:
+    monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", 10)
+    heard: list[str] = []
+    with progress.listening(heard.append):
+        generate_statistics(drawn_examples, tmp_path, beam=beam)
+    assert "28/28 images (100%)" in heard

@@ -30,7 +30,7 @@ from components.transform import (
 )
 
 # How many of each class the split of the drawn examples leaves in train.
-TRAIN_CLASSES = {0: 2, 1: 2, 2: 1, 3: 4, 4: 1, 5: 4, 6: 4}
+TRAIN_CLASSES = {0: 2, 1: 4, 2: 2, 3: 3, 4: 2, 5: 1, 6: 4}
 WHOLE = Recipe(24, 24, 1, None)
 Transform = Callable[..., dict[str, dict[str, Any]]]
 
@@ -166,12 +166,22 @@ def odd_examples(
 
 @pytest.fixture(scope="module")
 def odd_anomalies(
-    odd_examples: Path, beam: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    odd_examples: Path,
+    policies: dict[str, str],
+    beam: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("odd")
     generate_statistics(odd_examples, folder / "s", beam=beam)
     validate_examples(
-        odd_examples, folder / "s", folder / "anomalies", min_class_size=1, blank_std=0.0
+        odd_examples,
+        folder / "s",
+        folder / "anomalies",
+        min_class_size=1,
+        blank_std=0.0,
+        near_duplicate_bits=4,
+        policies=policies,
+        beam=beam,
     )
     return folder / "anomalies"
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common import faces, images
-from components.common.faces import Box, FaceCrop, crop_face, find_face
+from components.common.faces import Box, FaceCrop, crop_face, find_face, has_face
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,35 @@ def test_the_margin_is_cut_at_the_edges(
     assert face is not None
     assert (face[0, 0, 0], face[-1, -1, 0] + 1) == rows
     assert (face[0, 0, 1], face[-1, -1, 1] + 1) == columns
+
+
+@pytest.mark.parametrize("size", [40, 96, 350])
+def test_drawn_faces_are_seen_in_any_size(face_png: Callable[..., bytes], size: int) -> None:
+    seen = [
+        has_face(images.decode_image(face_png(expression, number, size)))
+        for expression in ("happy", "sad", "surprise")
+        for number in range(2)
+    ]
+    assert all(seen)
+
+
+def gradient(axis: int) -> NDArray[np.uint8]:
+    slope = np.linspace(0, 255, 96).astype(np.uint8)
+    across = np.broadcast_to(slope[:, None], (96, 96))
+    return np.stack([across.T if axis else across] * 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.full((96, 96, 3), 128, np.uint8), gradient(0), gradient(1)],
+    ids=["blank", "across", "down"],
+)
+def test_flat_pictures_show_no_face(picture: NDArray[np.uint8]) -> None:
+    assert not has_face(picture)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (1, 8), (1, 2000), (2000, 1), (3, 1000)])
+def test_the_smallest_and_the_longest_pictures_show_no_face(
+    noise: Callable[..., NDArray[np.uint8]], size: tuple[int, int]
+) -> None:
+    assert not has_face(noise(0, *size, 3))
