@@ -68,20 +68,16 @@ def run(
     """Runs the pipeline here; a step is reused where nothing that it reads has changed."""
     from pipelines.config import load_config
     from pipelines.display import print_result
-    from pipelines.run import run_pipeline
+    from pipelines.errors import UsageError
+    from pipelines.run import Request, run_folds, run_pipeline
 
     name, loaded = load_config(config, override or ())
     console = _console()
-    finished = run_pipeline(
-        name,
-        loaded,
-        root=root,
-        raw_dir=raw_dir,
-        until=until,
-        force=force or (),
-        console=console,
-        quiet=not _verbose(),
-    )
+    request = Request(name, loaded, root, raw_dir, until, force or (), quiet=not _verbose())
+    folds = loaded.split.kfold and loaded.split.fold is None
+    if folds and require_blessing:
+        raise UsageError("--require-blessing: folds are no model that could be blessed")
+    finished = (run_folds if folds else run_pipeline)(request, console)
     print_result(console, finished, root)
     if require_blessing and finished.blessing != "BLESSED":
         raise typer.Exit(3)
@@ -108,24 +104,34 @@ def list_datasets(raw_dir: RawDirOption = None) -> None:
 
 
 @datasets_app.command("show")
-def show_dataset(name: str, raw_dir: RawDirOption = None, root: RootOption = ROOT) -> None:
-    """Shows a dataset: its labels, where its files are, and the splits that were prepared."""
-    from pipelines.datasets import class_counts, prepared_table, where_raw_files_are
+def show_dataset(
+    name: str,
+    raw_dir: RawDirOption = None,
+    root: RootOption = ROOT,
+    override: SetOption = None,
+) -> None:
+    """Shows a dataset: where its files are, and of what was prepared the splits and a sheet."""
+    from pipelines.datasets import describe, last_prepared, where_raw_files_are
     from tfds_builders.catalog import get_dataset
 
     dataset = get_dataset(name)
-    there, where = where_raw_files_are(name, raw_dir)
-    _print(f"{name}: {dataset.task}\nlabels: {', '.join(dataset.labels)}\nraw files: {where}")
-    prepared = prepared_table(root, name)
+    _, where = where_raw_files_are(name, raw_dir, override or ())
+    _print(f"{name}: {dataset.task}\nraw files: {where}")
+    prepared = last_prepared(root, name)
     if prepared is None:
-        _print(f"not prepared yet: mien datasets prepare {name}" + (" --raw-dir DIR" * (not there)))
+        labels = ", ".join(dataset.labels) or "those in the raw files"
+        hint = f"mien datasets prepare {name}" + (" --raw-dir DIR" if dataset.raw_files else "")
+        _print(f"labels: {labels}\nnot prepared yet: {hint}")
         return
-    table = _table("split", "images", "subjects", *dataset.labels)
-    for split, counts in class_counts(prepared).items():
-        subjects = {row.subject for row in prepared if row.split == split and row.subject}
-        cells = (counts.total(), len(subjects) or "-", *(counts[name] for name in dataset.labels))
-        table.add_row(split, *map(str, cells))
+    labels = prepared.dataset["labels"]
+    table = _table("split", "images", "subjects", *labels)
+    for split, of_split in prepared.statistics.items():
+        counts = (of_split["classes"].get(label, 0) for label in labels)
+        cells = (of_split["images"], of_split["subjects"] or "-", *counts)
+        table.add_row(split, *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
     _print(table)
+    for line in describe(prepared):
+        _print(line)
 
 
 @datasets_app.command("prepare")
@@ -135,9 +141,9 @@ def prepare_dataset(
     root: RootOption = ROOT,
     override: SetOption = None,
 ) -> None:
-    """Runs ExampleGen alone, with the config of the dataset's name; a run reuses what it makes."""
-    run(name, raw_dir, root, override, until="example_gen")
-    show_dataset(name, raw_dir, root)
+    """Makes the records and measures them, by the config of the dataset's name; a run reuses it."""
+    run(name, raw_dir, root, override, until="statistics_gen")
+    show_dataset(name, raw_dir, root, override)
 
 
 @app.command("compile")
@@ -298,6 +304,8 @@ def main() -> None:
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             typer.echo("mien: interrupted; run it again to go on", err=True)
+            sys.stdout.flush()
+            os._exit(_INTERRUPTED)  # Not to wait for what Beam's threads are at.
         raise
     except Exception as error:
         from pipelines.errors import exit_status, explain

@@ -43,9 +43,15 @@ class DatasetSection(Section):
 
 
 class SplitSection(Section):
-    """How examples are assigned; validation and test share what train leaves, unless said."""
+    """How examples are assigned; validation and test share what train leaves, unless said.
 
-    method: Literal["", "random", "stratified", "subject"] = ""
+    With `kfold` the shares and the method count for nothing: one fold is tested on, the next one
+    validated on. Without `fold`, `mien run` runs all folds.
+    """
+
+    method: Literal["", "auto", "official", "random", "stratified", "subject"] = ""
+    kfold: int = 0
+    fold: int | None = Field(None, ge=0)
     train: Share = 0.7
     validation: Share = 0.0
     test: Share = 0.0
@@ -65,6 +71,14 @@ class SplitSection(Section):
         return values | shares | {name: round(rest / len(missing), 6) for name in missing}
 
     @model_validator(mode="after")
+    def _folds_there_are(self) -> "SplitSection":
+        if self.kfold and not 3 <= self.kfold <= 1000:
+            raise ValueError(f"kfold is {self.kfold}: 3 folds or more, or 0 for none")
+        if self.fold is not None and self.fold >= self.kfold:
+            raise ValueError(f"fold is {self.fold}: say kfold, and a fold from 0 to kfold - 1")
+        return self
+
+    @model_validator(mode="after")
     def _together_one(self) -> "SplitSection":
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6 or not self.train:
@@ -72,11 +86,36 @@ class SplitSection(Section):
         return self
 
 
+Policy = Literal["error", "warn", "drop"]
+NoDrop = Literal["error", "warn"]
+
+
+class PoliciesSection(Section):
+    """What is done about each kind of anomaly: stop the run, say so, or leave the picture out."""
+
+    undecodable: Literal["error", "drop"] = "drop"
+    blank: Policy = "warn"
+    no_face: Policy = "warn"
+    size_outlier: Policy = "warn"
+    brightness_outlier: Policy = "warn"
+    conflicting_labels: Policy = "warn"
+    duplicate_across_splits: Policy = "error"
+    duplicate: Policy = "warn"
+    near_duplicate_across_splits: Policy = "warn"
+    near_duplicate: Policy = "warn"
+    subject_across_splits: NoDrop = "error"
+    missing_class: Literal["error"] = "error"
+    tiny_class: NoDrop = "warn"
+    label_names: NoDrop = "error"
+
+
 class ExampleValidatorSection(Section):
-    """What counts as an anomaly."""
+    """What counts as an anomaly, and what is done about it."""
 
     min_class_size: int = Field(10, ge=1)
     blank_std: float = Field(2.0, ge=0)
+    near_duplicate_bits: int = Field(4, ge=0, le=16)
+    policies: PoliciesSection = PoliciesSection()
 
 
 class FaceCropSection(Section):

@@ -128,6 +128,8 @@ def print_result(console: Console, run: Run, root: Path) -> None:
     if len(run.warnings) > SHOWN_WARNINGS:
         hidden = len(run.warnings) - SHOWN_WARNINGS
         console.print(f"and {hidden} more warnings, in run.json", style="yellow")
+    for name, page in run.pages.items():
+        console.print(f"{name}: {page}", **_PLAIN)
     if run.metrics:
         console.print()
         console.print(table)

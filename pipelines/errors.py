@@ -9,10 +9,15 @@ class UsageError(ValueError):
 
 def exit_status(error: Exception) -> int:
     """2 for what the user can say otherwise, 1 for a step or a server that failed."""
-    if isinstance(error.__cause__, OptionError):  # The dataset's options are read by its step.
-        return 2
     usage = UsageError | UnknownNameError | OptionError | FileNotFoundError
-    return 2 if isinstance(error, usage) else 1
+    if isinstance(error, usage):
+        return 2
+    cause = error.__cause__
+    while cause:  # The dataset's options are read by its step, and that may be in a fold.
+        if isinstance(cause, OptionError):
+            return 2
+        cause = cause.__cause__
+    return 1
 
 
 def explain(error: BaseException) -> str:

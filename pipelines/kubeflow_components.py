@@ -12,23 +12,38 @@ IMAGE = "mien:latest"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def example_gen(dataset: dict, split: dict, raw_dir: str, examples: Output[Dataset]):
+def example_gen(
+    dataset: dict,
+    split: dict,
+    beam: dict,
+    raw_dir: str,
+    datasets_dir: str,
+    examples: Output[Dataset],
+):
     from pathlib import Path
 
     from components.common.splits import Shares
-    from components.example_gen import generate_examples
+    from components.example_gen import Split, generate_examples
     from pipelines.parameters import plain
 
     dataset, split = plain(dataset), plain(split)
-    examples.metadata["images"] = generate_examples(
+    generated = generate_examples(
         Path(examples.path),
         name=dataset["name"],
         options=dataset["options"],
         raw_dir=Path(raw_dir) if raw_dir else None,
-        method=split["method"],
-        shares=Shares(split["train"], split["validation"], split["test"]),
-        seed=split["seed"],
+        datasets=Path(datasets_dir or f"{examples.path}.work"),
+        split=Split(
+            method=split["method"],
+            shares=Shares(split["train"], split["validation"], split["test"]),
+            seed=split["seed"],
+            folds=split["kfold"],
+            fold=split.get("fold", 0),
+        ),
+        beam=plain(beam),
     )
+    examples.metadata["images"] = generated.counts
+    examples.metadata["warnings"] = generated.notes
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -46,6 +61,7 @@ def example_validator(
     examples: Input[Dataset],
     statistics: Input[Artifact],
     parameters: dict,
+    beam: dict,
     anomalies: Output[Artifact],
 ):
     from pathlib import Path
@@ -54,9 +70,14 @@ def example_validator(
     from pipelines.parameters import plain
 
     found = validate_examples(
-        Path(examples.path), Path(statistics.path), Path(anomalies.path), **plain(parameters)
+        Path(examples.path),
+        Path(statistics.path),
+        Path(anomalies.path),
+        **plain(parameters),
+        beam=plain(beam),
     )
     anomalies.metadata["warnings"] = found.warnings
+    anomalies.metadata["page"] = "anomalies.html"
     anomalies.metadata["quarantined"] = len(found.quarantined)
 
 

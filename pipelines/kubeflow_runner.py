@@ -20,8 +20,10 @@ def compile_pipeline(
         serving_dir: where the container publishes models.
 
     Raises:
-        UsageError: the output cannot be written.
+        UsageError: the output cannot be written, or the config is for folds and names none.
     """
+    if config.split.kfold and config.split.fold is None:
+        raise UsageError("split.kfold: a pipeline runs one fold; say which with split.fold")
     if output.suffix not in {".yaml", ".yml"} or not output.parent.is_dir():
         raise UsageError(f"-o {output}: wanted a .yaml file in a folder that is there")
     from kfp import compiler

@@ -3,8 +3,10 @@
 import hashlib
 import inspect
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +47,8 @@ class Run:
         reasons: what the verdict rests on, a line a threshold.
         warnings: of ExampleValidator, or that nothing was tracked.
         pushed_model: the version folder, or None.
+        pages: what a step left to look at, by the name of its output.
+        folds: the ids of the folds' runs, of a cross-validation.
     """
 
     config: str
@@ -56,6 +60,8 @@ class Run:
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     pushed_model: str | None = None
+    pages: dict[str, str] = field(default_factory=dict)
+    folds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,17 +106,45 @@ def run_graph(plan: Plan, run: Run, listener: Listener) -> None:
         for task, step in zip(plan.graph, run.steps, strict=True):
             if task.name in wanted:
                 cause = _cause(plan, task, run.config, done)
-                listener(step, "waiting for another run of this step")
-                with store.locked(plan.root / "store", cause):
+                wait = partial(listener, step, "waiting for another run of this step")
+                with store.locked(plan.root / "store", cause, wait):
                     done[task.name] = _run_step(plan, task, step, cause, run, done, listener)
                 _report(run, task, done[task.name])
     finally:
-        for step in run.steps:
-            if step.state == "waiting":
-                step.state = "skipped"
-                step.reason = "an earlier step failed" if step.name in wanted else "not asked for"
-                listener(step, "")
+        skip_the_rest(run.steps, wanted, listener)
         write_run(plan.root, run)
+
+
+def skip_the_rest(steps: Sequence[Step], wanted: Collection[str], listener: Listener) -> None:
+    """Says of the steps that were not reached why not."""
+    for step in steps:
+        if step.state == "waiting":
+            step.state = "skipped"
+            step.reason = "an earlier step failed" if step.name in wanted else "not asked for"
+            listener(step, "")
+
+
+@contextmanager
+def running(step: Step, listener: Listener) -> Iterator[None]:
+    """Keeps a step's state and time while the block runs; the block says how it was done.
+
+    Raises:
+        StepFailedError: from what the block raised.
+    """
+    started = time.perf_counter()
+    step.state = "running"
+    listener(step, "")
+    try:
+        yield
+    except Exception as error:
+        step.state, step.reason = "failed", explain(error)
+        raise StepFailedError(f"{step.name} failed: {step.reason}") from error
+    except KeyboardInterrupt:
+        step.state, step.reason = "failed", "interrupted"
+        raise
+    finally:
+        step.seconds = round(time.perf_counter() - started, 3)
+        listener(step, "")
 
 
 def write_run(root: Path, run: Run) -> None:
@@ -157,10 +191,7 @@ def _run_step(
     done: Mapping[str, Execution],
     listener: Listener,
 ) -> Execution:
-    started = time.perf_counter()
-    step.state = "running"
-    listener(step, "")
-    try:
+    with running(step, listener):
         found, step.reason = store.find(plan.root / "store", cause)
         if found and task.name not in plan.force:
             step.state, step.reason = "reused", f"made by run {found.made_by['run']}"
@@ -175,15 +206,6 @@ def _run_step(
             execution = _execute(plan, task, cause, run, done)
         step.state = "executed"
         return execution
-    except Exception as error:
-        step.state, step.reason = "failed", explain(error)
-        raise StepFailedError(f"{task.name} failed: {step.reason}") from error
-    except KeyboardInterrupt:
-        step.state, step.reason = "failed", "interrupted"
-        raise
-    finally:
-        step.seconds = round(time.perf_counter() - started, 3)
-        listener(step, "")
 
 
 def _execute(
@@ -231,4 +253,6 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
             run.blessing = "NOT_BLESSED"
         run.reasons += metadata.get("reasons", [])
         run.warnings += metadata.get("warnings", [])
+        if "page" in metadata:
+            run.pages[name] = str(execution.output(name) / metadata["page"])
         run.pushed_model = metadata.get("pushed_model", run.pushed_model)

@@ -49,7 +49,10 @@ def _own_uri(root: Path) -> str:
 def parent_run(
     root: Path, config: str, run_id: str, parameters: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow."""
+    """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow.
+
+    It lies below the run that is open already, if one is: that of a cross-validation.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     mlflow_run_id = _start(root, config, run_id)
@@ -78,7 +81,9 @@ def _start(root: Path, config: str, run_id: str) -> str:
             # With a server of the user's own, the server knows where artifacts go.
             artifacts = (root / "mlartifacts").as_uri() if uri == _own_uri(root) else None
             mlflow.set_experiment(experiment_id=_experiment(mlflow, artifacts))
-        run = mlflow.start_run(run_name=f"{config} {run_id}", tags=_tags(config, run_id))
+        run = mlflow.start_run(
+            run_name=f"{config} {run_id}", tags=_tags(config, run_id), nested=True
+        )
     except Exception as error:  # the databases behind MLflow raise whatever they like
         log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
         return ""

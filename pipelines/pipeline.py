@@ -18,13 +18,16 @@ def training_pipeline(
     pusher: dict,
     beam: dict,
     raw_dir: str = "",
+    datasets_dir: str = "",
     serving_dir: str = "",
 ) -> None:
     """Each parameter is a section of the config; the folders are the runner's to say."""
-    examples = c.example_gen(dataset=dataset, split=split, raw_dir=raw_dir).outputs["examples"]
+    examples = c.example_gen(
+        dataset=dataset, split=split, beam=beam, raw_dir=raw_dir, datasets_dir=datasets_dir
+    ).outputs["examples"]
     statistics = c.statistics_gen(examples=examples, beam=beam).outputs["statistics"]
     anomalies = c.example_validator(
-        examples=examples, statistics=statistics, parameters=example_validator
+        examples=examples, statistics=statistics, parameters=example_validator, beam=beam
     ).outputs["anomalies"]
     transformed_examples = c.transform(
         examples=examples, anomalies=anomalies, parameters=transform, beam=beam

@@ -11,12 +11,12 @@ execution works in `.part`, which becomes the key's folder by one rename: it is 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from components.common.files import (
     combined_digest,
@@ -88,15 +88,23 @@ class DamagedError(Exception):
 
 
 @contextmanager
-def locked(store: Path, cause: Cause) -> Iterator[None]:
-    """Holds the key's lock: a second run of the same step waits, and then finds it done.
+def locked(store: Path, cause: Cause, say_waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds the key's lock: a second run of the same step says so, waits, and finds it done.
 
     The lock is the operating system's, so that a killed process holds none.
     """
     folder = _folder(store, cause)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say_waiting()
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
@@ -105,14 +113,16 @@ def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
     if not (folder / MANIFEST).exists():
         return None, _explain_miss(store, cause)
     try:
-        return _verified(folder), ""
+        found = _verified(folder)
+        (folder / MANIFEST).touch()  # What was used last counts as the newest.
+        return found, ""
     except DamagedError as error:
         shutil.rmtree(folder)
         return None, str(error)
 
 
 def executions(store: Path, step: str) -> list[Path]:
-    """The folders of a step's whole executions, the newest first."""
+    """The folders of a step's whole executions, what was made or reused last in front."""
     whole = (path for path in (store / step).glob(f"*/{MANIFEST}") if path.parent.suffix != ".part")
     manifests = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
     return [path.parent for path in manifests]

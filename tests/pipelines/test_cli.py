@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints and its exit status."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def test_help_names_the_commands(mien: Mien) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["run", "fer2012"], 2, "config: fer2012: unknown; there are"),
+        (["run", "fer2012"], 2, "config: fer2012: unknown; did you mean fer2013?"),
+        (["run", "affectnet"], 2, "config: affectnet: unknown; there are ck_plus, drawn_faces, "),
         (["run", "drawn_faces", "--set", "tuner.max_trails=3"], 2, "did you mean max_trials?"),
         (["run", "drawn_faces", "--until", "trian"], 2, "step trian: unknown; there are example_"),
         (["run", "happy_or_sad"], 2, "happy_or_sad needs happy-or-sad.zip"),
@@ -56,7 +58,19 @@ def test_help_names_the_commands(mien: Mien) -> None:
             "--force trainer: --until transform ends before it",
         ),
         (["run", "drawn_faces", "--root", "/dev/null/x"], 2, "--root /dev/null/x: Not a directory"),
-        (["datasets", "show", "fer"], 2, "fer: unknown dataset; there are: "),
+        (["datasets", "show", "fer"], 2, "fer: unknown dataset; did you mean fer2013? there are: "),
+        (["datasets", "prepare", "fer"], 2, "fer: unknown"),
+        (["datasets", "prepare", "happy_house"], 2, "happy_house needs train_happy.h5 and test_h"),
+        (
+            ["run", "facial_expressions", "--raw-dir", "EMPTY"],
+            2,
+            "labelled_faces needs facial_expressions.zip: not in EMPTY",
+        ),
+        (
+            ["run", "drawn_faces", "--set", "split.kfold=2"],
+            2,
+            "split: kfold is 2: 3 folds or more, or 0 for none",
+        ),
         (["compile", "drawn_faces", "-o", "EMPTY/no/p.yaml"], 2, "-o EMPTY/no/p.yaml: wanted"),
     ],
 )
@@ -112,6 +126,7 @@ def test_ctrl_c_is_a_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipelines.config.load_config", interrupt)
+    monkeypatch.setattr(os, "_exit", sys.exit)  # It would end the tests.
     assert _exit_status(monkeypatch, "run", "drawn_faces") == 130
     assert capsys.readouterr().err == "mien: interrupted; run it again to go on\n"
 
@@ -145,27 +160,6 @@ def test_the_ui_is_of_the_database_that_the_user_names(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with pytest.raises(UsageError, match="no runs under"):
         ui_command(tmp_path, "127.0.0.1", 5000)
-
-
-def test_datasets_are_listed_with_their_files(mien: Mien) -> None:
-    finished = mien("datasets")
-    assert finished.returncode == 0
-    assert "drawn_faces" in finished.stdout
-    assert "happy-or-sad.zip" in finished.stdout
-
-
-def test_a_prepared_dataset_is_shown_and_reused(
-    mien: Mien, tmp_path: Path, environment: dict[str, str]
-) -> None:
-    options = ("--root", tmp_path, "--set", "dataset.options={images_per_class: 6, subjects: 6}")
-    prepared = mien("datasets", "prepare", "drawn_faces", *options, env=environment)
-    assert prepared.returncode == 0, prepared.stderr
-    shown = mien("datasets", "show", "drawn_faces", "--root", tmp_path)
-    rows = [line.split() for line in shown.stdout.splitlines()]
-    images = [int(row[1]) for row in rows if row and row[0] in ("train", "validation", "test")]
-    assert sum(images) == 7 * 6
-    again = mien("datasets", "prepare", "drawn_faces", *options, env=environment)
-    assert "example_gen reused" in again.stdout
 
 
 def test_doctor_finds_the_stack(mien: Mien) -> None:

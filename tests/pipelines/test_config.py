@@ -1,17 +1,21 @@
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
-from pipelines.config import ConfigError, config_names, load_config
+from components.common.findings import DROPPABLE, KINDS
+from pipelines.config import CONFIGS, ConfigError, config_names, load_config
 from pipelines.parameters import plain
+from tfds_builders.catalog import DATASETS
 
 
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
     loaded_name, config = load_config(name)
-    head = (Path("pipelines") / "configs" / f"{name}.yaml").read_text().partition("dataset")[0]
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
+    head = list(takewhile(lambda line: line.startswith("#"), lines))
     assert loaded_name == config.pusher.model_name == name
-    assert f"mien run {name}" in head
+    assert any(f"mien run {name}" in line for line in head)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,7 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("dataset.name=drawn_face", "dataset.name: drawn_face: unknown; did you mean drawn_faces?"),
         ("trainer.epochs", "--set trainer.epochs: wanted KEY=VALUE"),
         ("transform=3", "transform: 3 is not possible: it is a section, with height, width,"),
-        ("split=3", "split: 3 is not possible: it is a section, with method, train,"),
+        ("split=3", "split: 3 is not possible: it is a section, with method, kfold, fold, train,"),
         ("split=", "split: None is not possible"),
         ("transform.face_crop=true", "transform.face_crop: True is not possible: it is a section"),
         ("trainer.epochs='5'", "trainer.epochs: '5' is not possible"),
@@ -37,6 +41,32 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("trainer.epochs=5.0", "trainer.epochs: 5.0 is not possible"),
         ("trainer.epochs=2024-13-01", "trainer.epochs: '2024-13-01' is not possible"),
         ("split.train=true", "split.train: True is not possible"),
+        ("split.method=subjects", "split.method: 'subjects' is not possible: Input should be ''"),
+        ("split.kfold=2", "split: kfold is 2: 3 folds or more, or 0 for none"),
+        ("split.kfold=-3", "split: kfold is -3: 3 folds or more"),
+        ("split.kfold=1001", "split: kfold is 1001"),
+        ("split.kfold=3.0", "split.kfold: 3.0 is not possible"),
+        ("split.kfold=true", "split.kfold: True is not possible"),
+        ("split.fold=0", "split: fold is 0: say kfold, and a fold from 0 to kfold - 1"),
+        ("split={kfold: 3, fold: 3}", "split: fold is 3: say kfold, and a fold from 0 to kfold"),
+        ("split={kfold: 3, fold: -1}", "split.fold: -1 is not possible"),
+        ("example_validator.near_duplicate_bits=17", "near_duplicate_bits: 17 is not possible"),
+        ("example_validator.near_duplicate_bits=-1", "near_duplicate_bits: -1 is not possible"),
+        ("example_validator.policies=drop", "policies: 'drop' is not possible: it is a section"),
+        (
+            "example_validator.policies.duplicates=drop",
+            "example_validator.policies.duplicates: unknown; did you mean duplicate?",
+        ),
+        (
+            "example_validator.policies.duplicate=ignore",
+            "policies.duplicate: 'ignore' is not possible: Input should be 'error', 'warn' or",
+        ),
+        (
+            "example_validator.policies.undecodable=warn",
+            "policies.undecodable: 'warn' is not possible: Input should be 'error' or 'drop'",
+        ),
+        ("example_validator.policies.tiny_class=drop", "policies.tiny_class: 'drop' is not poss"),
+        ("example_validator.policies.missing_class=warn", "missing_class: 'warn' is not possible"),
         ("transform.channels=true", "transform.channels: True is not possible"),
         ("transform.channels=2", "transform.channels: 2 is not possible: 1 is gray, 3 is color"),
         ("transform.horizontal_flip=1", "transform.horizontal_flip: 1 is not possible"),
@@ -73,6 +103,43 @@ def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:
     assert config.transform.face_crop
     assert config.transform.face_crop.margin == 1.0
     assert config.dataset.options["strength"] == [0, 1]
+
+
+def test_every_dataset_has_a_config_of_its_name_and_every_config_a_dataset() -> None:
+    of_config = {name: load_config(name)[1].dataset.name for name in config_names()}
+    assert set(of_config.values()) <= set(DATASETS)
+    assert {name: of_config.get(name) for name in DATASETS} == {name: name for name in DATASETS}
+
+
+def test_every_kind_of_finding_has_a_policy_and_drops_only_what_can_be_dropped() -> None:
+    policies = load_config("drawn_faces")[1].example_validator.policies
+    assert set(policies.model_dump()) == set(KINDS)
+    for kind in KINDS:
+        override = f"example_validator.policies.{kind}=drop"
+        if kind in DROPPABLE:
+            _, config = load_config("drawn_faces", [override])
+            assert config.parameters()["example_validator"]["policies"][kind] == "drop"
+        else:
+            with pytest.raises(ConfigError, match=f"{kind}: 'drop' is not possible"):
+                load_config("drawn_faces", [override])
+
+
+@pytest.mark.parametrize("method", ["auto", "official", "random", "stratified", "subject"])
+def test_a_method_that_is_said_wins_over_the_datasets_own(method: str) -> None:
+    _, config = load_config("drawn_faces", [f"split.method={method}"])
+    assert config.split.method == method
+
+
+@pytest.mark.parametrize("folds", [0, 3, 1000])
+def test_so_many_folds_are_possible(folds: int) -> None:
+    _, config = load_config("drawn_faces", [f"split.kfold={folds}"])
+    assert (config.split.kfold, config.split.fold) == (folds, None)
+    assert "fold" not in config.parameters()["split"]
+
+
+def test_one_fold_alone() -> None:
+    _, config = load_config("drawn_faces", ["split.kfold=3", "split.fold=2"])
+    assert config.parameters()["split"]["fold"] == 2
 
 
 def test_all_in_train_leaves_nothing_to_the_others() -> None:

@@ -43,11 +43,13 @@ def test_the_end_names_metrics_verdict_place_and_what_is_next() -> None:
         reasons=["test/accuracy is 0.9000, wanted at least 0.5: holds"],
         warnings=[f"warning {number}" for number in range(7)],
         pushed_model="/a [b]/serving/tiny/4",
+        pages={"anomalies": "/a [b]/store/example_validator/1/anomalies/anomalies.html"},
     )
     print_result(Console(file=screen, width=200), run, Path("/a [b]"))
     lines = screen.getvalue()
     assert "0.9000  0.8000 .. 0.9500" in lines
     assert "and 2 more warnings" in lines
+    assert "anomalies: /a [b]/store/example_validator/1/anomalies/anomalies.html\n" in lines
     assert "pushed to /a [b]/serving/tiny/4" in lines
     for command in ("ui", "serve tiny", "predict PICTURE --model tiny"):
         assert f" {command} --root '/a [b]'" in lines

@@ -53,7 +53,7 @@ def test_a_truncated_picture_is_quarantined_counted_and_named(
 
     found = read_json(execution(root, "example_validator") / "anomalies" / "anomalies.json")
     assert [entry["source"] for entry in found["quarantined"]] == ["sad/sad-03.png"]
-    assert "warning: sad/sad-03.png: undecodable" in finished.stdout
+    assert "warning: undecodable: sad/sad-03.png: " in finished.stdout
     transformed = execution(root, "transform") / "transformed_examples"
     counts = read_json(transformed / "counts.json").values()
     assert sum(of_split["in"] for of_split in counts) == 20
@@ -74,7 +74,9 @@ def test_an_empty_class_stops_the_run(
     )
     assert finished.returncode == 1
     (line,) = finished.stderr.strip().splitlines()
-    assert line.startswith("mien: example_validator failed: class 'sad' has no image in train")
+    message = "mien: example_validator failed: missing class: class 'sad' has no image in train"
+    assert line.startswith(message)
+    assert Path(line.partition("; look at ")[2]).is_file()
     assert states(root)["example_validator"] == "failed"
     assert states(root)["transform"] == "skipped"
 

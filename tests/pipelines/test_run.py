@@ -29,10 +29,16 @@ STEPS = [
     "pusher",
 ]
 
+KEYS = {
+    *("config", "run_id", "mlflow_run_id", "steps", "metrics", "blessing", "reasons"),
+    *("warnings", "pushed_model", "pages", "folds"),
+}
+
 
 def test_run_json_tells_of_the_run(tiny_root: Path) -> None:
     run = read_run(tiny_root)
     assert run["config"] == "tiny"
+    assert set(run) == KEYS
     assert [step["name"] for step in run["steps"]] == STEPS
     assert {step["state"] for step in run["steps"]} == {"executed"}
     assert all(step["seconds"] >= 0 and step["reason"] == "first run" for step in run["steps"])
@@ -43,6 +49,11 @@ def test_run_json_tells_of_the_run(tiny_root: Path) -> None:
     assert run["blessing"] == "BLESSED"
     assert Path(run["pushed_model"]) == tiny_root / "serving" / "tiny" / "1"
     assert (tiny_root / "runs" / "latest").readlink() == Path(run["run_id"])
+    assert run["folds"] == []
+    assert set(run["pages"]) == {"anomalies"}
+    page = Path(run["pages"]["anomalies"])
+    assert page == execution(tiny_root, "example_validator") / "anomalies" / "anomalies.html"
+    assert "<h1>Anomalies of drawn_faces</h1>" in page.read_text()
 
 
 def test_counts_in_are_counts_out_and_no_subject_is_on_two_sides(tiny_root: Path) -> None:
@@ -114,6 +125,8 @@ def test_a_second_run_reuses_every_step(
     assert {step["reason"] for step in after["steps"]} == {f"made by run {before['run_id']}"}
     assert after["metrics"] == before["metrics"]
     assert after["pushed_model"] == before["pushed_model"]
+    assert after["pages"] == before["pages"]
+    assert f"anomalies: {after['pages']['anomalies']}\n" in finished.stdout
 
 
 def test_a_changed_parameter_runs_its_step_and_what_follows(
