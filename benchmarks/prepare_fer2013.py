@@ -20,11 +20,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
+from components.common import preparing
 from components.common.splits import Shares
 from components.example_gen import Split, generate_examples
 from components.example_validator import validate_examples
 from components.statistics_gen import generate_statistics
 from pipelines.config import load_config
+from tfds_builders import archive, catalog
 
 
 def bare_loop(raw_dir: Path, out: Path) -> None:
@@ -50,7 +52,9 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 
 def prepare(raw_dir: Path, out: Path, workers: int) -> None:
-    """ExampleGen, whole: index, digest of the archive, records, splits, table."""
+    """ExampleGen, whole: index, digest of the archive, records, splits, table; nothing kept."""
+    for kept in (preparing._opened, archive._open_unchanged, catalog._file_digest):
+        kept.cache_clear()
     generate_examples(
         out / "examples",
         name="fer2013",

@@ -82,6 +82,7 @@ def generate_examples(
     rows = assign(prepared, split)
     dataset = {
         "name": name,
+        "options": dict(options),
         "labels": prepared.index.labels,
         "raw_digest": prepared.raw_digest,
         "digest": _digest(prepared.files, rows),
@@ -126,7 +127,7 @@ def _take_over(records: Path, into: Path) -> None:
     """The prepared records under another name, by links where the disk can: they never change."""
     try:
         shutil.copytree(records, into, copy_function=os.link)
-    except (OSError, shutil.Error):
+    except OSError:
         shutil.rmtree(into, ignore_errors=True)
         shutil.copytree(records, into)
 

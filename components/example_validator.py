@@ -117,9 +117,11 @@ def find_anomalies(
     """The anomalies of measured examples: a pure function of both tables, row for row.
 
     What is dropped counts in no later question: a blank picture has no duplicates, and a class is
-    as large as what is left of it. A test picture is dropped only if it cannot be decoded: what a
-    model is judged on is not for a policy to choose.
+    as large as what is left of it. A picture of the split that the model is judged on, test or else
+    validation, is dropped only if it cannot be decoded: that split is not for a policy to choose.
     """
+    splits = {row.split for row in table}
+    judged = next((split for split in ("test", "validation") if split in splits), "")
     dropped_kinds = {kind for kind, policy in policies.items() if policy == "drop"}
     findings: dict[str, list[Finding]] = defaultdict(list)
     reasons: dict[int, str] = {}
@@ -129,13 +131,13 @@ def find_anomalies(
         goes = finding.rows[-1] if finding.rows else None
         if goes is None or finding.kind not in dropped_kinds:
             return
-        if table[goes].split != "test" or finding.kind == "undecodable":
+        if table[goes].split != judged or finding.kind == "undecodable":
             reasons.setdefault(goes, f"{finding.kind}: {finding.text}")
 
     for finding in find_odd_pictures(table, measurements, blank_std):
         add(finding)
     left = [i for i, m in enumerate(measurements) if not m.error and i not in reasons]
-    for finding in find_duplicates(table, measurements, near_pairs, left, dropped_kinds):
+    for finding in find_duplicates(table, measurements, near_pairs, left, dropped_kinds, judged):
         add(finding)
     kept = [i for i in left if i not in reasons]
     for finding in find_in_classes([table[i] for i in kept], labels, min_class_size):

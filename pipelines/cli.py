@@ -142,6 +142,9 @@ def prepare_dataset(
     override: SetOption = None,
 ) -> None:
     """Makes the records and measures them, by the config of the dataset's name; a run reuses it."""
+    from tfds_builders.catalog import get_dataset
+
+    get_dataset(name)
     run(name, raw_dir, root, override, until="statistics_gen")
     show_dataset(name, raw_dir, root, override)
 

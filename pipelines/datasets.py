@@ -71,6 +71,9 @@ def describe(prepared: Prepared) -> Iterator[str]:
         sizes.update(of_split["sizes"])
     shown = [f"{size} ({count:,})" for size, count in sizes.most_common(SHOWN_SIZES)]
     hidden = [f"{len(sizes) - SHOWN_SIZES} more"] if len(sizes) > SHOWN_SIZES else []
+    if prepared.dataset["options"]:
+        options = prepared.dataset["options"].items()
+        yield "options: " + ", ".join(f"{name}={value}" for name, value in options)
     yield f"sizes: {', '.join(shown + hidden)}"
     undecodable = sum(of_split["undecodable"] for of_split in prepared.statistics.values())
     if undecodable:

@@ -1,5 +1,6 @@
 """What the command line makes of an exception: an exit status and a line for a person."""
 
+from components.common.splits import SplitError
 from tfds_builders.catalog import OptionError, UnknownNameError
 
 
@@ -13,8 +14,8 @@ def exit_status(error: Exception) -> int:
     if isinstance(error, usage):
         return 2
     cause = error.__cause__
-    while cause:  # The dataset's options are read by its step, and that may be in a fold.
-        if isinstance(cause, OptionError):
+    while cause:  # What only the data can refuse is refused by a step, maybe in a fold.
+        if isinstance(cause, OptionError | SplitError):
             return 2
         cause = cause.__cause__
     return 1

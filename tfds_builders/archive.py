@@ -105,7 +105,8 @@ def open_archive(*paths: Path) -> Archive:
 
 def _last_change(path: Path) -> int:
     """When a file was changed, or a file added to or taken from a folder, however deep."""
-    folders = [Path(folder) for folder, _, _ in os.walk(path)]
+    walked = os.walk(path, onerror=_raise) if path.is_dir() else ()
+    folders = [Path(folder) for folder, _, _ in walked]
     return max(changed.stat().st_mtime_ns for changed in (path, *folders))
 
 
@@ -122,8 +123,10 @@ def folder_files(path: Path) -> dict[str, Path]:
         ValueError: there is a link in it, or there are MAX_MEMBERS files or more.
     """
     files = {}
-    for file in path.rglob("*") if path.is_dir() else [path]:
+    for file in _below(path) if path.is_dir() else [path]:
         name = file.relative_to(path.parent).as_posix()
+        if not name.isprintable():  # Undecodable bytes of a name are unprintable too.
+            raise ValueError(f"{name!r}: a name with unprintable characters; rename it")
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             if not file.is_symlink() and not file.exists():
                 raise FileNotFoundError(f"{file}: no such file")
@@ -132,6 +135,16 @@ def folder_files(path: Path) -> dict[str, Path]:
             files[name] = file
             _check_count(len(files), path)
     return dict(sorted(files.items()))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file and folder in a folder; one that may not be read is an error, not a gap."""
+    for parent, folders, files in os.walk(folder, onerror=_raise):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class _Files:
@@ -155,7 +168,7 @@ class _Zip:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no readable zip ({error}); download it again") from error
         members = self._zip.infolist()
         _check_count(len(members), path)
@@ -180,7 +193,9 @@ class _Zip:
         return self._zip.open(self._members[name])
 
     def read(self, name: str) -> bytes:
-        return self._zip.read(self._members[name])
+        # As much as is declared and no more: `ZipFile.read` unpacks all before it compares.
+        with self.open(name) as stream:
+            return stream.read(self.size(name))
 
 
 @contextmanager
@@ -198,11 +213,17 @@ def _reading(name: str, container: Path) -> Iterator[None]:
 
 
 def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
-    # orig_filename: zipfile cuts a name at a NUL, so that two names could pass for one.
-    name = member.orig_filename
-    outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    if outside or ".." in PureWindowsPath(name).parts or "\0" in name:
-        raise ValueError(f"{name!r}: a name that leads outside of {archive}; do not trust this zip")
+    # orig_filename: zipfile cuts a name at a NUL, so that two names could pass for one; filename:
+    # Python 3.12 takes it from a field of its own where there is one.
+    for name in (member.orig_filename, member.filename):
+        outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+        if outside or ".." in PureWindowsPath(name).parts or "\0" in name:
+            raise ValueError(
+                f"{name!r}: a name that leads outside of {archive}; do not trust this zip"
+            )
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # The others unpack without a bound, whatever size is declared.
+        raise ValueError(f"{name}: compressed by an unusual method in {archive}; zip it anew")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{name}: a link in {archive}; zip the file itself")
     if member.file_size > max(MAX_RATIO * member.compress_size, _RATIO_COUNTS_FROM):

@@ -9,7 +9,9 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from itertools import chain
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +128,7 @@ DATASETS: dict[str, Dataset] = {
                 "Put the pictures and their table, or a folder for each class, or a zip of either "
                 "into a folder; for a zip say --set dataset.options.source=NAME.zip."
             ),
-            default_split="stratified",
+            default_split="auto",
         ),
     )
 }
@@ -174,14 +176,22 @@ def raw_digest(name: str, raw_dir: Path | None, options: Mapping[str, Any] | Non
     paths = find_raw_files(name, raw_dir, options)
     if not paths:
         return ""
+    named_by_user = "{source}" in chain.from_iterable(get_dataset(name).raw_files)
     digest = hashlib.sha256()
-    for number, path in enumerate(paths):
+    for path in paths:
+        top = "" if named_by_user else path.name
         for file in folder_files(path).values():
-            with file.open("rb") as content:
-                content_digest = hashlib.file_digest(content, "sha256").hexdigest()
-            name = file.relative_to(path).as_posix()
-            digest.update(f"{number}/{name}\0{content_digest}\n".encode())
+            changed = file.stat()
+            content = _file_digest(file, changed.st_mtime_ns, changed.st_size)
+            digest.update(f"{top}/{file.relative_to(path).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+@cache
+def _file_digest(path: Path, changed: int, size: int) -> str:
+    """Once a process for an unchanged file: every fold of a cross-validation asks."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def make_builder(

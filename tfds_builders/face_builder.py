@@ -96,7 +96,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder):
         return {name: getattr(self.builder_config, name) for name in self.option_names()}
 
     def raw_files(self, raw_dir: Path | None = None) -> list[Path]:
-        """Returns the files or folders to read, in the builder's own raw folder unless said.
+        """Returns the files or folders to read, in the builder's own raw folder or else `raw_dir`.
 
         Raises:
             FileNotFoundError: they are not there; says which, and how to get them.

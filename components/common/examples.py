@@ -122,3 +122,6 @@ def read_images(
             if source != table[index].source:
                 raise MisplacedRecordError(f"record {index} is {source}, not {table[index].source}")
             yield table[index], feature["image"].bytes_list.value[0]
+            wanted.remove(index)
+    if wanted:
+        raise LostRecordError(f"{examples}: {len(wanted)} records of its table are not there")

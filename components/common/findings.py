@@ -123,11 +123,11 @@ def find_duplicates(
     near_pairs: Iterable[NearPair],
     candidates: Iterable[int],
     dropped_kinds: AbstractSet[str],
+    judged: str,
 ) -> Iterator[Finding]:
     """Each picture that an earlier one equals or resembles; test comes first, train last.
 
-    So the later of two is the one that may go, and it is never one that a model is judged on. A
-    picture that goes is no reason for another to go.
+    So the later of two is the one that may go. A picture that goes is no reason for another to go.
 
     Args:
         table: the examples.
@@ -135,6 +135,7 @@ def find_duplicates(
         near_pairs: hashes that count as alike.
         candidates: indices of the examples to look at.
         dropped_kinds: kinds of finding whose later picture goes.
+        judged: the split that the model is judged on, of which none goes.
     """
     alike: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for pair in near_pairs:
@@ -152,7 +153,7 @@ def find_duplicates(
             *_near(table, i, looks, leave_out=same[pixels].keys()),
         ]
         yield from found
-        if split == "test" or not dropped_kinds & {finding.kind for finding in found}:
+        if split == judged or not dropped_kinds & {finding.kind for finding in found}:
             same[pixels].setdefault(split, i)
             similar[phash].setdefault(split, i)
 

@@ -4,12 +4,19 @@ Transform calls these functions on every example and the exported SavedModel hol
 graph, so that the same picture gives the same pixels in training and in serving.
 """
 
+import io
+import warnings
 from functools import cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from PIL import Image
+
+MAX_PIXELS = 64 * 2**20
+BOMB_BYTES = 2**14
+"""What is smaller cannot hold MAX_PIXELS, however it is packed."""
 
 
 class UndecodableImageError(ValueError):
@@ -50,8 +57,10 @@ def decode_image(encoded: bytes) -> NDArray[np.uint8]:
     """Decodes bytes to uint8 [height, width, 3].
 
     Raises:
-        UndecodableImageError: with the decoder's own reason.
+        UndecodableImageError: it has more than MAX_PIXELS, or with the decoder's own reason.
     """
+    if len(encoded) >= BOMB_BYTES:
+        _check_size(encoded)
     try:
         # To ask an operation whether it is one takes as long as to decode a small JPEG.
         is_jpeg = encoded.startswith(b"\xff\xd8\xff")
@@ -59,6 +68,19 @@ def decode_image(encoded: bytes) -> NDArray[np.uint8]:
     except tf.errors.InvalidArgumentError as error:
         reason = error.message.splitlines()[0].removeprefix("{{function_node __wrapped__")
         raise UndecodableImageError(reason.split("}}")[-1].strip()[:200]) from None
+
+
+def _check_size(encoded: bytes) -> None:
+    """By the header alone: a picture of one color packs a thousandfold."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
+            pixels = image.width * image.height
+    except Image.DecompressionBombError as error:
+        raise UndecodableImageError(str(error)) from None
+    except OSError:
+        return  # What Pillow does not know is TensorFlow's to refuse.
+    if pixels > MAX_PIXELS:
+        raise UndecodableImageError(f"{pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
 
 
 @cache

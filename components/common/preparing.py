@@ -2,7 +2,7 @@
 
     datasets/<name>/<key>/
       records/         TFRecord shards, dataset_info.json, features.json: what TFDS reads
-      prepared.json    labels, what was left out, digests of the files
+      prepared.json    size and digest of each file
       contents.json    the SHA-256 of each encoded picture, in the order of the records
 
 The key is the digest of the name, the options, the raw files and the builders' code, so that
@@ -33,10 +33,9 @@ from tfds_builders.records import (
     write_shard,
 )
 
-
 _ONE_THREAD = {"direct_num_workers": 1}
-"""To read a small member of a zip and write it as a record hardly lets go of the interpreter's lock:
-two threads take longer than one, half as long again on FER2013 (benchmarks/prepare_fer2013.py)."""
+"""To read a small member of a zip and write it as a record hardly releases the interpreter's lock,
+so that two threads take longer than one: half as long again (benchmarks/prepare_fer2013.py)."""
 
 
 class Raw(NamedTuple):

@@ -53,7 +53,7 @@ def assign_splits(
     Args:
         examples: all of the dataset.
         method: `official`: the dataset's own splits; where it has a test and no validation split,
-            `shares.validation` of its train examples, stratified. `random`: each picture by its own
+            `shares.validation` of its train examples, as `auto`. `random`: each picture by its own
             hash. `stratified`: the shares hold inside every class, to the nearest image. `subject`:
             all images of a person on one side. `auto`: by subject where all are known, else
             stratified.
@@ -98,7 +98,7 @@ def _official(examples: Sequence[Unsplit], shares: Shares, seed: int) -> list[st
     if "validation" in there:
         return [example.official for example in examples]
     train = [i for i, example in enumerate(examples) if example.official == "train"]
-    of_train = _stratified(
+    of_train = _auto(
         [examples[i] for i in train], Shares(1 - shares.validation, shares.validation, 0), seed
     )
     assigned = dict(zip(train, of_train, strict=True))
@@ -118,7 +118,15 @@ def _stratified(examples: Sequence[Unsplit], shares: Shares, seed: int) -> list[
 def _subject(examples: Sequence[Unsplit], shares: Shares, seed: int) -> list[str]:
     if not _subjects_known(examples):
         raise SplitError("split.method=subject: not every example names its subject")
-    return [_at(_unit(seed, example.subject), shares) for example in examples]
+    splits = [_at(_unit(seed, example.subject), shares) for example in examples]
+    for split, share in zip(SPLITS, shares, strict=True):
+        if share and split not in splits:
+            people = len({example.subject for example in examples})
+            raise SplitError(
+                f"split.method=subject: none of the {people} subjects fell into {split}; try "
+                "another split.seed, or folds (split.kfold)"
+            )
+    return splits
 
 
 def _auto(examples: Sequence[Unsplit], shares: Shares, seed: int) -> list[str]:

@@ -494,3 +494,19 @@ def test_a_person_on_two_sides_is_found_unless_the_split_is_by_subject(
     (finding,) = found.findings["subject_across_splits"]
     assert finding.text.startswith("ann is in ")
     assert "set split.method=subject" in finding.text
+
+
+@pytest.mark.parametrize(("judged", "others"), [("test", ["validation"]), ("validation", [])])
+def test_nothing_is_taken_from_the_split_that_is_judged(judged: str, others: list[str]) -> None:
+    sound = [planted for planted in SOUND if planted[0].split in ("train", judged, *others)]
+    drop = dict.fromkeys(("blank", "duplicate", "near_duplicate", "no_face"), "drop")
+    planted = [
+        picture(20, judged, std=0.0),
+        picture(21, judged, has_face=0),
+        *(picture(n, judged, "sad", sha256="twin", phash=look(22)) for n in (22, 23)),
+        picture(24, judged, phash=look(22, 2)),
+        picture(25, "train", std=0.0),
+    ]
+    found = anomalies_of(planted, drop, sound=sound)
+    assert dropped(found) == ["id25"]
+    assert counts(found) == {"blank": 2, "no_face": 1, "duplicate": 1, "near_duplicate": 1}

@@ -1,7 +1,10 @@
 import codecs
 import os
 import stat
+import sys
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -317,3 +320,63 @@ def test_threads_may_share_an_archive(tmp_path: Path, write_folder: Write) -> No
 
 def _read_all(opened: Archive, names: list[str]) -> dict[str, bytes]:
     return {name: opened.read(name) for name in names}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_without_a_bound_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w", method) as faces:
+        faces.writestr("happy/a.png", b"A")
+
+    with pytest.raises(ValueError, match=r"happy/a\.png: compressed by an unusual method"):
+        Archive(tmp_path / "faces.zip")
+
+
+def test_a_bomb_that_lies_about_its_size_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "faces.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as faces:
+        faces.writestr("happy/a.png", bytes(2**26))
+    size = (2**26).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
+
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"happy/a\.png: cannot be read"):
+        Archive(path).read("happy/a.png")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_a_second_name_that_leads_outside_is_refused(tmp_path: Path) -> None:
+    # Python 3.12 takes the name from this field (Info-ZIP Unicode Path) and leaves the first one.
+    name, other = b"happy/a.png", b"../../etc/a.png"
+    field = b"\x01" + zlib.crc32(name).to_bytes(4, "little") + other
+    member = zipfile.ZipInfo(name.decode())
+    member.extra = b"up" + len(field).to_bytes(2, "little") + field
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as faces:
+        faces.writestr(member, b"A")
+
+    if sys.version_info < (3, 12):
+        assert Archive(tmp_path / "faces.zip").names == (name.decode(),)
+    else:
+        with pytest.raises(ValueError, match="leads outside"):
+            Archive(tmp_path / "faces.zip")
+
+
+def test_a_folder_that_may_not_be_read_is_no_gap(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path, MEMBERS) / "happy"
+    (folder / "more").chmod(0)
+    try:
+        if os.access(folder / "more", os.R_OK):
+            pytest.skip("this user may read everything")
+        with pytest.raises(PermissionError, match="more"):
+            Archive(folder)
+    finally:
+        (folder / "more").chmod(0o755)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    (tmp_path / "happy" / os.fsdecode(b"J\xfcrgen.png")).write_bytes(b"A")
+
+    with pytest.raises(ValueError, match=r"rgen\.png': a name with unprintable characters"):
+        Archive(tmp_path / "happy")

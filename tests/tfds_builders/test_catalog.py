@@ -164,3 +164,16 @@ def test_the_digest_of_a_zip_stays_when_it_is_renamed(tmp_path: Path, write_zip:
     assert raw_digest("labelled_faces", tmp_path, {"source": "mine.zip"}) == expected
     write_zip(tmp_path / "mine.zip", MEMBERS | {"sad/c.png": b"C"})
     assert raw_digest("labelled_faces", tmp_path, {"source": "mine.zip"}) != expected
+
+
+def test_the_digest_follows_the_name_that_sources_are_made_of(
+    tmp_path: Path, write_folder: Write
+) -> None:
+    one = raw_digest("fer2013", write_folder(tmp_path / "one", {"fer2013.csv": b"x"}))
+    two = raw_digest("fer2013", write_folder(tmp_path / "two", {"icml_face_data.csv": b"x"}))
+    assert one != two
+
+
+def test_a_source_outside_of_the_raw_folder_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"source: \.\./x leads outside"):
+        raw_digest("labelled_faces", tmp_path, {"source": "../x"})

@@ -46,7 +46,7 @@ def duplicates(
     candidates: Sequence[int],
     dropped_kinds: set[str],
 ) -> list[Finding]:
-    return list(find_duplicates(rows, measurements, NEAR, candidates, dropped_kinds))
+    return list(find_duplicates(rows, measurements, NEAR, candidates, dropped_kinds, "test"))
 
 
 @pytest.mark.parametrize("seed", range(40))

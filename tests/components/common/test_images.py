@@ -92,3 +92,10 @@ def test_what_is_no_image_is_undecodable_with_a_short_reason(encoded: bytes) -> 
 def test_png_keeps_every_pixel_and_the_channels(noise: Noise, channels: int) -> None:
     pixels = noise(4, 9, 7, channels)
     np.testing.assert_array_equal(images.decode_png(images.encode_png(pixels)), pixels)
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded() -> None:
+    bomb = cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))[1].tobytes()
+    assert len(bomb) < 200_000
+    with pytest.raises(images.UndecodableImageError, match=r"81,000,000 pixels, more than the 67"):
+        images.decode_image(bomb)

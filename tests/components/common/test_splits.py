@@ -178,7 +178,8 @@ def test_official_splits_stay_as_they_are_where_there_is_validation() -> None:
 
 
 def test_official_train_gives_a_share_of_each_class_to_validation_where_there_is_none() -> None:
-    splits = split_of(people(700), "official")
+    examples = [example._replace(subject="") for example in people(700)]
+    splits = split_of(examples, "official")
     assert {e for e, s in splits.items() if s == "test"} == {
         e for e in splits if e.official == "test"
     }
@@ -259,3 +260,19 @@ def test_more_folds_than_there_are_groups_are_refused(
     with pytest.raises(SplitError) as refused:
         assign_folds(examples, folds=5, seed=0)
     assert str(refused.value) == message
+
+
+def test_a_split_that_nobody_falls_into_is_refused() -> None:
+    two = [Unsplit("a", person, person, "train") for person in ("ann", "bob")]
+    with pytest.raises(SplitError, match=r"none of the 2 subjects fell into \w+; try another"):
+        assign_splits(two, method="subject", shares=Shares(0.7, 0.15, 0.15), seed=0)
+
+
+def test_validation_of_an_official_split_is_of_other_people() -> None:
+    train = [Unsplit("a", f"p{n % 20}", str(n), "train") for n in range(200)]
+    test = [Unsplit("a", "q", "t", "test")]
+    shares = Shares(0.7, 0.3, 0.0)
+    splits = assign_splits([*train, *test], method="official", shares=shares, seed=0)
+    sides = set(zip((example.subject for example in train), splits, strict=False))
+    assert len(sides) == 20
+    assert {split for _, split in sides} == {"train", "validation"}
