@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os.path import splitext
 from pathlib import Path
 
 from tfds_builders.archive import open_archive
@@ -56,7 +57,7 @@ def _find_table(names: Sequence[str], raw_files: Sequence[Path]) -> str:
 
 
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in _IMAGE_SUFFIXES
+    return splitext(name)[1].lower() in _IMAGE_SUFFIXES
 
 
 def _index_images(
