@@ -262,7 +262,7 @@ def test_more_folds_than_subjects_are_one_line_and_a_run_json(
 ) -> None:
     root = finished.root
     failed = mien("run", config, "--root", root, "--set", "split.kfold=7", env=environment)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     (line,) = failed.stderr.strip().splitlines()
     assert line.startswith("mien: fold_0 failed: example_gen failed: split.kfold=7: ")
     assert "only 6 subjects" in line

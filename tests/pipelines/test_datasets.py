@@ -190,7 +190,11 @@ def test_many_sizes_are_cut_to_the_most_common() -> None:
         "train": of_split({f"{side}x{side}": 1 for side in range(40, 47)}, undecodable=1_000),
         "test": of_split({"43x43": 4_999, "46x46": 1}, undecodable=234),
     }
-    dataset = {"left_out": {"rows that repeat an earlier row": 2_000}, "notes": ["Read it all."]}
+    dataset = {
+        "options": {},
+        "left_out": {"rows that repeat an earlier row": 2_000},
+        "notes": ["Read it all."],
+    }
     assert list(describe(Prepared(dataset, statistics, Path("sheet.png")))) == [
         "sizes: 43x43 (5,000), 46x46 (2), 40x40 (1), 41x41 (1), 42x42 (1), 2 more",
         "cannot be decoded: 1,234",
