@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from components.common import tracking
 from components.common.anomalies_page import write_page
 from components.common.beam import map_shards
@@ -81,8 +84,9 @@ def validate_examples(
     """
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     measurements = read_measurements(statistics / "measurements.csv")
+    hashes = unique_hashes(m.phash for m in measurements)
     bands = map_shards(
-        partial(_near_pairs, statistics, near_duplicate_bits), near_duplicate_bits + 1, beam
+        partial(_near_pairs, hashes, near_duplicate_bits), near_duplicate_bits + 1, beam
     )
     near_pairs = [NearPair(*pair) for band in bands for pair in band["pairs"]]
     found = find_anomalies(
@@ -100,8 +104,7 @@ def validate_examples(
     return found
 
 
-def _near_pairs(statistics: Path, bits: int, band: int) -> dict[str, list[NearPair]]:
-    hashes = unique_hashes(m.phash for m in read_measurements(statistics / "measurements.csv"))
+def _near_pairs(hashes: NDArray[np.uint64], bits: int, band: int) -> dict[str, list[NearPair]]:
     return {"pairs": list(pairs_of_band(hashes, band, bits))}
 
 

@@ -153,8 +153,7 @@ def find_raw_files(
     if not dataset.raw_files:
         return []
     source = str((options or {}).get("source", ""))
-    if PureWindowsPath(source).anchor or ".." in PureWindowsPath(source).parts:
-        raise OptionError(f"source: {source} leads outside of the raw folder; name what is in it")
+    check_inside(source)
     alternatives = [[file.format(source=source) for file in files] for files in dataset.raw_files]
     for files in alternatives if raw_dir else ():
         paths = [Path(raw_dir or "") / file for file in files]
@@ -163,6 +162,17 @@ def find_raw_files(
     wanted = ", or ".join(" and ".join(files) for files in alternatives) or "its pictures"
     where = f"not in {raw_dir}" if raw_dir else "name their folder with --raw-dir"
     raise FileNotFoundError(f"{name} needs {wanted}: {where}. {dataset.how_to_get}")
+
+
+def check_inside(source: str) -> None:
+    """Checks the name of a zip or folder in the raw folder.
+
+    Raises:
+        OptionError: it leads outside.
+    """
+    path = PureWindowsPath(source)  # On any system: it takes both kinds of slash.
+    if path.anchor or ".." in path.parts:
+        raise OptionError(f"source: {source} leads outside; name a zip or folder in the raw folder")
 
 
 def raw_digest(name: str, raw_dir: Path | None, options: Mapping[str, Any] | None = None) -> str:

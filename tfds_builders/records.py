@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,17 +92,17 @@ def write_shard(
         shard_index=shard.number, num_shards=shard.of
     )
     with tf.io.TFRecordWriter(str(path)) as writer:
-        pictures = zip(entries, builder.read(raw_files, entries), strict=True)
-        while batch := list(islice(pictures, _TELL_EVERY)):
-            for entry, encoded in batch:
-                image[0], label[0] = encoded, numbers[entry.label]
-                subject[0], source[0] = entry.subject.encode(), entry.source.encode()
-                # Without `deterministic` the features' order changes between processes.
-                serialized = record.SerializeToString(deterministic=True)
-                writer.write(serialized)
-                num_bytes += len(serialized)
-                contents.append(hashlib.sha256(encoded).hexdigest())
-            tell(len(batch))
+        for entry, encoded in zip(entries, builder.read(raw_files, entries), strict=True):
+            image[0], label[0] = encoded, numbers[entry.label]
+            subject[0], source[0] = entry.subject.encode(), entry.source.encode()
+            # Without `deterministic` the features' order changes between processes.
+            serialized = record.SerializeToString(deterministic=True)
+            writer.write(serialized)
+            num_bytes += len(serialized)
+            contents.append(hashlib.sha256(encoded).hexdigest())
+            if len(contents) % _TELL_EVERY == 0:
+                tell(_TELL_EVERY)
+    tell(len(contents) % _TELL_EVERY)
     return Written(num_bytes, contents)
 
 

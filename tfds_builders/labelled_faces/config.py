@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
 from typing import Any
 
 import tensorflow_datasets as tfds
 
+from tfds_builders.catalog import check_inside
 from tfds_builders.labelled_faces.classes import label_key, tidy
 
 
@@ -42,7 +42,7 @@ class LabelledFacesConfig(tfds.core.BuilderConfig):
         """Checks the values and names the config after them."""
         for option in ("source", "table", "image_column", "label_column", "subject_column"):
             _check_text(option, getattr(self, option))
-        _check_inside(self.source)
+        check_inside(self.source)
         _check_pattern(self.subject_pattern)
         if self.subject_pattern and self.subject_column:
             raise ValueError("subject_pattern: is given beside subject_column; give one of them")
@@ -65,12 +65,6 @@ class LabelledFacesConfig(tfds.core.BuilderConfig):
 def _check_text(option: str, value: Any) -> None:
     if not isinstance(value, str):
         raise ValueError(f"{option}: is {value!r}; give a text")
-
-
-def _check_inside(source: str) -> None:
-    path = PureWindowsPath(source)
-    if path.anchor or ".." in path.parts:
-        raise ValueError(f"source: {source} leads outside; name a zip or folder in the raw folder")
 
 
 def _check_pattern(pattern: Any) -> None:
