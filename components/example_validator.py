@@ -85,8 +85,12 @@ def validate_examples(
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     measurements = read_measurements(statistics / "measurements.csv")
     hashes = unique_hashes(m.phash for m in measurements)
+    anomalies.mkdir(parents=True, exist_ok=True)
     bands = map_shards(
-        partial(_near_pairs, hashes, near_duplicate_bits), near_duplicate_bits + 1, beam
+        partial(_near_pairs, hashes, near_duplicate_bits),
+        range(near_duplicate_bits + 1),
+        beam,
+        anomalies,
     )
     near_pairs = [NearPair(*pair) for band in bands for pair in band["pairs"]]
     found = find_anomalies(

@@ -20,10 +20,18 @@ from PIL import Image
 
 from components.common import figures, images, progress, tracking
 from components.common.beam import cut_into_shards, map_shards
-from components.common.examples import SPLITS, Example, read_dataset, read_images, read_table
+from components.common.examples import (
+    SPLITS,
+    Example,
+    count_bytes,
+    read_dataset,
+    read_images,
+    read_table,
+)
 from components.common.faces import has_face
 from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements, write_measurements
+from tfds_builders.files import remove_parts, written_whole
 
 SHEET_COLUMNS = 8
 
@@ -37,9 +45,11 @@ def generate_statistics(
     """
     statistics.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
-    shards = cut_into_shards(len(table))
+    shards = cut_into_shards(len(table), count_bytes(examples))
     progress.start(len(table), "images")
-    map_shards(partial(_measure_shard, examples, statistics, shards), len(shards), beam)
+    map_shards(
+        partial(_measure_shard, examples, statistics, shards), range(len(shards)), beam, statistics
+    )
     measurements = _merge_shards(statistics, len(shards))
     summary = summarize(table, measurements)
     write_json(statistics / "statistics.json", summary)
@@ -111,12 +121,14 @@ def _measure_shard(
     table = read_table(examples)
     pictures = read_images(examples, table, shards[shard])
     measured = [measure(row.id, encoded) for row, encoded in pictures]
-    write_measurements(statistics / f"shard-{shard:05d}.csv", measured)
+    with written_whole(statistics / f"shard-{shard:05d}.csv") as part:
+        write_measurements(part, measured)
     progress.advance(len(measured))
     return {"measured": len(measured)}
 
 
 def _merge_shards(statistics: Path, shards: int) -> list[Measurement]:
+    remove_parts(statistics)
     merged: list[Measurement] = []
     for shard in range(shards):
         part = statistics / f"shard-{shard:05d}.csv"

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import tensorflow_datasets as tfds
 
 from tfds_builders.face_builder import Entry, FaceBuilder, Index
+from tfds_builders.files import written_whole
 
 IMAGES_A_SHARD = 1000
 _TELL_EVERY = 100
@@ -91,7 +92,7 @@ def write_shard(
     path = _template(builder, folder, shard.split).sharded_filepath(
         shard_index=shard.number, num_shards=shard.of
     )
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with written_whole(Path(path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for entry, encoded in zip(entries, builder.read(raw_files, entries), strict=True):
             image[0], label[0] = encoded, numbers[entry.label]
             subject[0], source[0] = entry.subject.encode(), entry.source.encode()

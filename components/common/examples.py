@@ -96,6 +96,11 @@ def _files(records: Path, start: int, stop: int) -> Iterator[tuple[str, int, int
             offset += length
 
 
+def count_bytes(examples: Path) -> int:
+    """The size of all records."""
+    return sum(path.stat().st_size for path in (examples / "records").glob("*.tfrecord-*"))
+
+
 def read_images(
     examples: Path, table: Sequence[Example], indices: Sequence[int]
 ) -> Iterator[tuple[Example, bytes]]:

@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 from components.common import progress
-from components.common.beam import map_shards
+from components.common.beam import ONE_THREAD, map_shards
 from components.common.files import file_digests, read_json, sha256_file, write_json
 from tfds_builders import catalog
 from tfds_builders.face_builder import FaceBuilder, Index
+from tfds_builders.files import remove_parts
 from tfds_builders.records import (
     Shard,
     Written,
@@ -32,10 +33,6 @@ from tfds_builders.records import (
     write_metadata,
     write_shard,
 )
-
-_ONE_THREAD = {"direct_num_workers": 1}
-"""To read a small member of a zip and write it as a record hardly releases the interpreter's lock,
-so that two threads take longer than one: half as long again (benchmarks/prepare_fer2013.py)."""
 
 
 class Raw(NamedTuple):
@@ -100,8 +97,13 @@ def _prepare(raw: Raw, folder: Path, beam: Mapping[str, Any]) -> None:
     shards = plan_shards(index)
     progress.start(sum(map(len, index.splits.values())), "images")
     results = map_shards(
-        partial(_write_shard, raw, shards, part / "records"), len(shards), {**_ONE_THREAD, **beam}
+        partial(_write_shard, raw, shards, part / "records"),
+        range(len(shards)),
+        # Half as long again by two threads: benchmarks/prepare_fer2013.py.
+        {**ONE_THREAD, **beam},
+        part,
     )
+    remove_parts(part / "records")
     written = {shard: Written(**result) for shard, result in zip(shards, results, strict=True)}
     write_metadata(builder, index, written, part / "records")
     contents = [digest for shard in sorted(shards) for digest in written[shard].contents]
