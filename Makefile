@@ -5,7 +5,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Without compiled bytecode every import of TensorFlow costs 20 seconds in place of 7.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check install
+.PHONY: run test check install landmarks
 .DEFAULT_GOAL := run
 
 run: .venv/.installed  ## the whole pipeline on drawn faces: no download, a few minutes
@@ -21,6 +21,9 @@ check: .venv/.installed-test
 	$(BIN)/lint-imports
 
 install: .venv/.installed-test  ## .venv with everything, for developing
+
+landmarks: .venv/.installed  ## dlib and its 68-point model, which is for research only
+	$(INSTALL) -e '.[landmarks]'
 
 .venv/bin/uv:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in {(3, 11), (3, 12)} and f"mien needs Python 3.11 or 3.12, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'

@@ -113,7 +113,9 @@ def evaluate(
 
     progress.say(f"{there[judged]:,} images of {judged}")
     split = records.load_split(transformed_examples, judged)
-    probabilities = classifier.predict(split.images, batch_size=256, verbose=0)
+    # Batch by batch, since `predict` would copy all images into memory, twice.
+    batches = (split.images[start : start + 256] for start in range(0, len(split), 256))
+    probabilities = np.concatenate([classifier.predict_on_batch(batch) for batch in batches])
     write_predictions(evaluation / "predictions.csv", split.ids, split.labels, probabilities)
     values = bootstrap(split, probabilities, resamples=resamples, seed=seed)
     matrix = sk.confusion_matrix(

@@ -6,26 +6,40 @@ Writes:  transformed_examples (TFRecord shards, shards.json, recipe.json, counts
 """
 
 import shutil
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import chain, cycle, islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import figures, images, progress, records, tracking
+from components.common import figures, images, landmarks, progress, records, tracking
+from components.common.augmentation import Augmentation, augment, draw
+from components.common.balancing import Balance, TrainExample, plan_balance, write_balanced
 from components.common.beam import cut_into_shards, map_shards
-from components.common.examples import SPLITS, Example, read_dataset, read_images, read_table
-from components.common.faces import crop_face
+from components.common.examples import (
+    SPLITS,
+    Example,
+    count_bytes,
+    read_dataset,
+    read_images,
+    read_table,
+)
+from components.common.faces import FaceNotFoundError, crop_face
 from components.common.files import read_json, write_csv, write_json
-from components.common.recipe import Recipe, write_recipe
+from components.common.recipe import Recipe, versions, write_recipe
 from components.common.records import Record, Shard
+from tfds_builders.files import remove_parts
 
-NO_FACE = "no cascade finds exactly one face"
+OVER_THE_CAP = "over the class's cap"
 SHEET_COLUMNS = 8
+TIMED_PICTURES = 3
+PICTURES_AT_A_TIME = 32
 
 
 class LostExamplesError(RuntimeError):
@@ -45,21 +59,14 @@ class Rejection(NamedTuple):
     reason: str
 
 
-class Copy(NamedTuple):
-    """A further copy of the record at `place` in a train shard, mirrored or as it is."""
-
-    place: int
-    mirrored: bool
-
-
 def transform(
     examples: Path,
     anomalies: Path,
     transformed_examples: Path,
     *,
     recipe: Recipe,
-    horizontal_flip: bool,
-    balance: str,
+    augmentation: Augmentation,
+    balance: Balance,
     beam: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """Crops, fits and writes every example that is not quarantined; augments the train split only.
@@ -69,8 +76,8 @@ def transform(
         anomalies: names the quarantined ones, which are rejected with that reason.
         transformed_examples: folder to fill.
         recipe: what is done to each picture.
-        horizontal_flip: adds the mirror image of every train example.
-        balance: `none`, or `oversample`: tops every train class up to the largest with copies.
+        augmentation: what the copies of train pictures differ in.
+        balance: which train pictures are copied, and how often, and which are left out.
         beam: Beam's pipeline options.
 
     Returns:
@@ -79,67 +86,51 @@ def transform(
     Raises:
         LostExamplesError: the counts do not add up.
         EmptyClassError: no train image of a class is left.
+        OptionError: the recipe wants landmarks, and their extra is not installed.
     """
     transformed_examples.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
-    shards = cut_into_shards(len(table))
+    write_recipe(transformed_examples, recipe, labels)
+    shards = cut_into_shards(len(table), count_bytes(examples))
     progress.start(len(table), "images")
     results = map_shards(
         partial(_transform_shard, examples, anomalies, transformed_examples, shards, recipe),
-        len(shards),
+        range(len(shards)),
         beam,
+        transformed_examples,
+        seconds=_seconds_a_picture(examples, table, recipe) * len(table),
     )
     written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
     for result in results:
         for split, shard in result["written"].items():
             written[split].append(shard)
     rejections = [Rejection(*row) for result in results for row in result["rejected"]]
-    counts = count(table, written, rejections)
-    train_labels = [result["train_labels"] for result in results if result["train_labels"]]
-    _require_all_classes(table, labels, train_labels, rejections)
+    train = [[TrainExample(*pair) for pair in r["train"]] for r in results if r["train"]]
+    _require_all_classes(table, labels, train, rejections)
 
-    plan = plan_copies(train_labels, horizontal_flip=horizontal_flip, balance=balance)
-    copy_shard = partial(_copy_shard, transformed_examples, written["train"], plan)
-    copies = [result for result in map_shards(copy_shard, len(plan), beam) if result]
-    written["train"] += [cast(Shard, copy) for copy in copies]
-    counts["train"]["copies"] = sum(copy["records"] for copy in copies)
+    plan = plan_balance(train, balance)
+    capped = {train[s][place].id for s, places in plan.left_out.items() for place in places}
+    rejections += [
+        Rejection(row.id, row.split, row.source, OVER_THE_CAP) for row in table if row.id in capped
+    ]
+    written["train"], copies = write_balanced(
+        transformed_examples, written["train"], plan, recipe, augmentation, beam
+    )
+    remove_parts(transformed_examples)
+    counts = count(table, written, rejections)
+    counts["train"]["copies"] = sum(shard["records"] for shard in copies)
+    written["train"] += copies
 
     write_json(transformed_examples / "shards.json", written)
     write_json(transformed_examples / "counts.json", counts)
     write_csv(transformed_examples / "rejected.csv", Rejection._fields, rejections)
-    write_recipe(transformed_examples, recipe, labels)
     shutil.copy(examples / "dataset.json", transformed_examples)
-    _draw_before_after(examples, table, rejections, recipe, transformed_examples)
+    sheet = _before_after(examples, table, rejections, recipe, augmentation)
+    figures.contact_sheet(sheet, transformed_examples / "before_after.png", columns=SHEET_COLUMNS)
+    tracking.log_params(versions(recipe))
     tracking.log_artifact(transformed_examples / "counts.json")
     tracking.log_artifact(transformed_examples / "before_after.png")
     return counts
-
-
-def plan_copies(
-    labels: Sequence[Sequence[int]], *, horizontal_flip: bool, balance: str
-) -> list[list[Copy]]:
-    """Which records of each train shard are copied.
-
-    Args:
-        labels: for each shard the labels of its records.
-        horizontal_flip: every record gets a mirrored copy.
-        balance: with `oversample`, further copies of the smaller classes, taken in turn from all
-            their pictures, until each class is as large as the largest.
-    """
-    variants = (False, True) if horizontal_flip else (False,)
-    pools: dict[int, list[tuple[int, Copy]]] = defaultdict(list)
-    for mirrored in variants:
-        for shard, of_shard in enumerate(labels):
-            for place, label in enumerate(of_shard):
-                pools[label].append((shard, Copy(place, mirrored)))
-    largest = max(map(len, pools.values()), default=0)
-    plan: list[list[Copy]] = [[] for _ in labels]
-    for pool in pools.values():
-        missing = largest - len(pool) if balance == "oversample" else 0
-        mirrored_ones = [entry for entry in pool if entry[1].mirrored]
-        for shard, copy in [*mirrored_ones, *islice(cycle(pool), missing)]:
-            plan[shard].append(copy)
-    return plan
 
 
 def count(
@@ -168,10 +159,10 @@ def count(
 def _require_all_classes(
     table: Sequence[Example],
     labels: Sequence[str],
-    train_labels: Sequence[Sequence[int]],
+    train: Sequence[Sequence[TrainExample]],
     rejections: Sequence[Rejection],
 ) -> None:
-    left = {labels[label] for label in chain(*train_labels)}
+    left = {labels[example.label] for example in chain(*train)}
     reasons = {rejection.id: rejection.reason for rejection in rejections}
     for label in labels:
         if label not in left:
@@ -180,6 +171,16 @@ def _require_all_classes(
             raise EmptyClassError(
                 f"class {label!r}: none of its {len(lost)} train images is left: {why}"
             )
+
+
+def apply_recipe(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
+    """uint8 [h, w, 3] to uint8 [height, width, channels].
+
+    Raises:
+        FaceNotFoundError: there is no face to crop, or more than one.
+    """
+    face = crop_face(image, recipe.face_crop) if recipe.face_crop else image
+    return images.fit_image(face, recipe.height, recipe.width, recipe.channels)
 
 
 def _transform_shard(
@@ -196,51 +197,71 @@ def _transform_shard(
     kept: dict[str, list[Record]] = defaultdict(list)
     rejected: list[Rejection] = []
     pictures = read_images(examples, table, shards[shard])
-    for row, encoded in pictures:
-        progress.advance(1)
-        reason = quarantined.get(row.id, "")
-        pixels = None if reason else apply_recipe(images.decode_image(encoded), recipe)
-        if pixels is None:
-            reason = reason or NO_FACE
-            rejected.append(Rejection(row.id, row.split, row.source, reason))
-        else:
-            label = labels.index(row.label)
-            png = images.encode_png(pixels)
-            kept[row.split].append(Record(png, label, row.id, row.subject, row.source))
+    while some := list(islice(pictures, PICTURES_AT_A_TIME)):
+        whole = [(row, encoded) for row, encoded in some if row.id not in quarantined]
+        results = _crop_and_fit([encoded for _, encoded in whole], recipe)
+        for (row, _), result in zip(whole, results, strict=True):
+            if isinstance(result, FaceNotFoundError):
+                rejected.append(Rejection(row.id, row.split, row.source, str(result)))
+            else:
+                kept[row.split].append(_record(row, result, recipe, labels))
+        rejected += [
+            Rejection(row.id, row.split, row.source, quarantined[row.id])
+            for row, _ in some
+            if row.id in quarantined
+        ]
+        progress.advance(len(some))
     return {
         "written": {
             split: records.write_shard(out / f"{split}-{shard:05d}.tfrecord", of_split)
             for split, of_split in kept.items()
+            if of_split
         },
-        "train_labels": [record.label for record in kept["train"]],
+        "train": [TrainExample(record.id, record.label) for record in kept["train"]],
         "rejected": rejected,
     }
 
 
-def apply_recipe(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | None:
-    """uint8 [h, w, 3] to uint8 [height, width, channels]; None where there is no face to crop."""
-    face = crop_face(image, recipe.face_crop) if recipe.face_crop else image
-    if face is None:
-        return None
-    return images.fit_image(face, recipe.height, recipe.width, recipe.channels)
+def _crop_and_fit(
+    encoded: Sequence[bytes], recipe: Recipe
+) -> list[NDArray[np.uint8] | FaceNotFoundError]:
+    """What the recipe makes of each picture, or why it makes nothing."""
+    if recipe.face_crop is None:
+        size = recipe.height, recipe.width, recipe.channels
+        return list(images.decode_and_fit(encoded, *size)) if encoded else []
+    return [_or_error(images.decode_image(one), recipe) for one in encoded]
 
 
-def _copy_shard(
-    out: Path, train: Sequence[Shard], plan: Sequence[Sequence[Copy]], shard: int
-) -> dict[str, Any]:
-    """Writes the copies that are planned of one train shard; {} where there are none."""
-    if not plan[shard]:
-        return {}
-    originals = records.read_shard(out / train[shard]["file"])
-    copies = (_copy(originals[copy.place], copy, n) for n, copy in enumerate(plan[shard]))
-    return dict(records.write_shard(out / f"train-copies-{shard:05d}.tfrecord", copies))
+def _or_error(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | FaceNotFoundError:
+    try:
+        return apply_recipe(image, recipe)
+    except FaceNotFoundError as error:
+        return error
 
 
-def _copy(record: Record, copy: Copy, number: int) -> Record:
-    encoded = record.encoded
-    if copy.mirrored:
-        encoded = images.encode_png(images.decode_png(encoded)[:, ::-1])
-    return record._replace(encoded=encoded, id=f"{record.id}+{number}")
+def _record(
+    row: Example, pixels: NDArray[np.uint8], recipe: Recipe, labels: Sequence[str]
+) -> Record:
+    return Record(
+        images.encode_png(pixels),
+        labels.index(row.label),
+        row.id,
+        row.subject,
+        row.source,
+        landmarks.features(pixels, recipe.landmarks),
+    )
+
+
+def _seconds_a_picture(examples: Path, table: Sequence[Example], recipe: Recipe) -> float:
+    """What the recipe takes for a picture, by a few of them after one for which models load."""
+    few = read_images(examples, table, range(len(table))[: 1 + TIMED_PICTURES])
+    first, *others = [encoded for _, encoded in few]
+    with suppress(images.UndecodableImageError):
+        _crop_and_fit([first], recipe)
+        start = time.perf_counter()
+        _crop_and_fit(others, recipe)
+        return (time.perf_counter() - start) / TIMED_PICTURES
+    return 0.0  # unknown
 
 
 def _read_quarantined(anomalies: Path) -> dict[str, str]:
@@ -248,22 +269,31 @@ def _read_quarantined(anomalies: Path) -> dict[str, str]:
     return {entry["id"]: entry["reason"].split(":")[0] for entry in found["quarantined"]}
 
 
-def _draw_before_after(
+def _before_after(
     examples: Path,
     table: Sequence[Example],
     rejections: Sequence[Rejection],
     recipe: Recipe,
-    out: Path,
-) -> None:
-    """Draws pictures beside what becomes of them, and pictures that were rejected."""
+    augmentation: Augmentation,
+) -> dict[str, list[NDArray[np.uint8]]]:
+    """Rows of a sheet: pictures, what becomes of them, a copy of each; the rejected by reason."""
     reasons = {rejection.id: rejection.reason for rejection in rejections}
-    kept = (i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons)
-    lost = (i for i, row in enumerate(table) if reasons.get(row.id) == NO_FACE)
-    before = _decoded(examples, table, islice(kept, SHEET_COLUMNS))
-    after = [pixels for image in before if (pixels := apply_recipe(image, recipe)) is not None]
-    rejected = _decoded(examples, table, islice(lost, SHEET_COLUMNS))
-    rows = {"before": before, "after": after, **({"rejected": rejected} if rejected else {})}
-    figures.contact_sheet(rows, out / "before_after.png", columns=SHEET_COLUMNS)
+    kept = [i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons]
+    before = _decoded(examples, table, kept[:SHEET_COLUMNS])
+    after = [apply_recipe(image, recipe) for image in before]
+    sheet = {"before": before, "after": after}
+    if recipe.landmarks != "none":
+        sheet["landmarks"] = [landmarks.drawn(pixels) for pixels in after]
+    if augmentation != Augmentation(seed=augmentation.seed):
+        names = [table[i].id for i in kept]
+        sheet["a copy"] = [
+            augment(pixels, draw(augmentation, name, 1))
+            for name, pixels in zip(names, after, strict=False)
+        ]
+    for reason in sorted(set(reasons.values()) - {"undecodable"}):
+        of_reason = (i for i, row in enumerate(table) if reasons.get(row.id) == reason)
+        sheet[reason] = _decoded(examples, table, islice(of_reason, SHEET_COLUMNS))
+    return sheet
 
 
 def _decoded(

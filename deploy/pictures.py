@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.faces import FaceCrop, crop_face
+from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
 
 # How the files begin that every server reads; OpenCV reads others too.
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
@@ -37,9 +37,10 @@ def cut_face(picture: NDArray[np.uint8], crop: FaceCrop) -> bytes:
     """The face on RGB pixels, as PNG bytes.
 
     Raises:
-        NoImageError: there is not exactly one face.
+        NoImageError: there is no face, or more than one, and the crop says to reject it.
     """
-    face = crop_face(picture, crop)
-    if face is None:
-        raise NoImageError("not exactly one face was found; --no-crop sends the picture whole")
+    try:
+        face = crop_face(picture, crop)
+    except FaceNotFoundError as error:
+        raise NoImageError(f"{error}; --no-crop sends the picture whole") from None
     return cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -119,12 +119,41 @@ class ExampleValidatorSection(Section):
 
 
 class FaceCropSection(Section):
-    """How a face is found: see `components.common.faces.FaceCrop`."""
+    """How a face is found and cropped: see `components.common.faces.FaceCrop`."""
 
+    detector: Literal["haar", "haar_tolerant", "mtcnn"] = "haar"
     min_size: int = Field(30, ge=5)
-    scale_factor: float = Field(1.1, gt=1)
-    min_neighbors: int = Field(10, ge=0)
     margin: float = Field(0.0, ge=0, le=1)
+    if_none: Literal["reject", "whole_image"] = "reject"
+    if_several: Literal["reject", "largest"] = "reject"
+    align: bool = False
+
+
+class AugmentationSection(Section):
+    """What copies differ in: see `components.common.augmentation.Augmentation`."""
+
+    rotation: float = Field(0.0, ge=0, le=180)
+    shift: float = Field(0.0, ge=0, le=0.5)
+    zoom: float = Field(0.0, ge=0, lt=1)
+    horizontal_flip: bool = False
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    cutout: Share = 0.0
+    seed: int = 0
+
+
+class BalanceSection(Section):
+    """How many train examples there shall be: see `components.common.balancing.Balance`."""
+
+    copies: int = Field(0, ge=0)
+    method: Literal["none", "oversample", "cap"] = "none"
+    class_cap: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _cap_is_used(self) -> "BalanceSection":
+        if self.class_cap and self.method != "cap":
+            raise ValueError(f"class_cap is {self.class_cap}: say method: cap, or leave it out")
+        return self
 
 
 class TransformSection(Section):
@@ -134,8 +163,9 @@ class TransformSection(Section):
     width: int = Field(48, ge=8, le=1024)
     channels: int = 1
     face_crop: FaceCropSection | None = None
-    horizontal_flip: bool = False
-    balance: Literal["none", "oversample"] = "none"
+    landmarks: Literal["none", "pixels", "scale_free"] = "none"
+    augmentation: AugmentationSection = AugmentationSection()
+    balance: BalanceSection = BalanceSection()
 
     @field_validator("channels")
     @classmethod

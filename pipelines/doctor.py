@@ -20,7 +20,10 @@ PACKAGES = (
     "tensorflow-serving-api",
     "kfp",
     "opencv-python-headless",
+    "mtcnn",
 )
+
+OPTIONAL = {"dlib-bin": "optional, 68 facial landmarks, for research only; run `make landmarks`"}
 
 PROGRAMS = {
     "tensorflow_model_server": "optional; Google's Debian package, or the image tensorflow/serving",
@@ -43,6 +46,9 @@ def examine() -> Iterator[Finding]:
     yield Finding("python", python.startswith(supported), f"{python} (3.11 and 3.12 are supported)")
     for package in PACKAGES:
         yield _package(package)
+    for package, cure in OPTIONAL.items():
+        found = _package(package)
+        yield found if found.ok else Finding(package, None, f"missing: {cure}")
     for program, cure in PROGRAMS.items():
         path = shutil.which(program)
         yield Finding(program, True if path else None, path or f"not on PATH: {cure}")

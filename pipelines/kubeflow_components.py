@@ -91,6 +91,8 @@ def transform(
 ):
     from pathlib import Path
 
+    from components.common.augmentation import Augmentation
+    from components.common.balancing import Balance
     from components.common.recipe import parse_recipe
     from components.transform import transform
     from pipelines.parameters import plain
@@ -101,8 +103,8 @@ def transform(
         Path(anomalies.path),
         Path(transformed_examples.path),
         recipe=parse_recipe(parameters),
-        horizontal_flip=parameters["horizontal_flip"],
-        balance=parameters["balance"],
+        augmentation=Augmentation(**parameters["augmentation"]),
+        balance=Balance(**parameters["balance"]),
         beam=plain(beam),
     )
     transformed_examples.metadata["counts"] = counts

@@ -24,7 +24,7 @@ def predict_files(
 
     Returns:
         For each picture `image`, `label`, `score` and the `probabilities` by label, or as a list
-        without labels; and a line for each file that is no picture, or has not exactly one face.
+        without labels; and a line for each file that is no picture, or has no face to cut out.
 
     Raises:
         deploy.client.ServerError: the server does not answer, or refuses.

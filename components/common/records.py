@@ -1,10 +1,10 @@
-"""Transformed examples: TFRecord shards with their counts and digests, written and read here only.
+"""Transformed examples: TFRecord shards with counts and digests, written and read here only."""
 
-A shard that was cut at a record boundary reads short with no error at all, and
-`Dataset.ignore_errors()` swallows the rest of a corrupt one: so the reader checks the digest first.
-"""
-
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -13,28 +13,38 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.common.files import read_json, sha256_file
+from components.common.images import UndecodableImageError, decode_png
+from components.common.memory import empty_pixels
+from components.common.tfrecords import read_all_records, refuse
+from tfds_builders.files import written_whole
 
+_TEXTS = ("id", "subject", "source")
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string),
     "image/label": tf.io.FixedLenFeature((), tf.int64),
-    "id": tf.io.FixedLenFeature((), tf.string),
-    "subject": tf.io.FixedLenFeature((), tf.string),
-    "source": tf.io.FixedLenFeature((), tf.string),
+    **{name: tf.io.FixedLenFeature((), tf.string) for name in _TEXTS},
+    "landmarks": tf.io.RaggedFeature(tf.float32),
 }
 
 
-class CorruptRecordsError(ValueError):
-    """A shard is not what was written: names the shard and what differs."""
-
-
 class Record(NamedTuple):
-    """One transformed example; `encoded` is a PNG, `label` an index into the labels."""
+    """One transformed example.
+
+    Attributes:
+        encoded: the picture, a PNG.
+        label: an index into the labels.
+        id: of the example.
+        subject: who it shows, or "".
+        source: its file in the archive.
+        landmarks: features of its landmarks, written as float32; empty: none.
+    """
 
     encoded: bytes
     label: int
     id: str
     subject: str
     source: str
+    landmarks: tuple[float, ...] = ()
 
 
 class Shard(TypedDict):
@@ -46,51 +56,72 @@ class Shard(TypedDict):
 
 
 class Split(NamedTuple):
-    """A split in memory: images uint8 [n, height, width, channels], labels int64 [n]."""
+    """A split that is ready to train on.
+
+    Attributes:
+        images: uint8 [n, height, width, channels]; mapped from a file where memory is too small.
+        labels: int64 [n].
+        ids: [n].
+        subjects: [n].
+        sources: [n].
+        landmarks: float32 [n, k]; k is 0 where the records have none.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     ids: list[str]
     subjects: list[str]
     sources: list[str]
+    landmarks: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
     def __len__(self) -> int:
         """The number of examples, not of fields."""
         return len(self.labels)
 
 
-def _feature(value: bytes | str | int) -> Any:
-    if isinstance(value, int):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    encoded = value.encode() if isinstance(value, str) else value
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
-
-
-def _serialize(record: Record) -> bytes:
-    values: dict[str, Any] = dict(zip(_FEATURES, record, strict=True))
-    features = tf.train.Features(feature={key: _feature(value) for key, value in values.items()})
-    # Without `deterministic` the map's order, and so the shard's digest, changes between runs.
-    return tf.train.Example(features=features).SerializeToString(deterministic=True)
-
-
 def write_shard(path: Path, records: Iterable[Record]) -> Shard:
     """Writes one TFRecord file and returns its name, count and digest."""
     count = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with written_whole(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for count, record in enumerate(records, start=1):  # noqa: B007
             writer.write(_serialize(record))
     return Shard(file=path.name, records=count, sha256=sha256_file(path))
 
 
-def read_shard(path: Path) -> list[Record]:
-    """The records of one file, in order."""
-    return [_parse(serialized) for serialized in tf.data.TFRecordDataset(str(path))]
+def _serialize(record: Record) -> bytes:
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature["image/encoded"].bytes_list.value.append(record.encoded)
+    feature["image/label"].int64_list.value.append(record.label)
+    for name in _TEXTS:
+        feature[name].bytes_list.value.append(getattr(record, name).encode())
+    if len(record.landmarks):
+        feature["landmarks"].float_list.value.extend(record.landmarks)
+    # Without `deterministic` the map's order, and so the shard's digest, changes between runs.
+    return example.SerializeToString(deterministic=True)
 
 
-def _parse(serialized: Any) -> Record:
-    values = tf.io.parse_single_example(serialized, _FEATURES)
-    encoded, label, *texts = (values[key].numpy() for key in _FEATURES)
-    return Record(encoded, int(label), *(text.decode() for text in texts))
+def read_shard(folder: Path, shard: Shard) -> list[Record]:
+    """The records of one shard, in order.
+
+    Raises:
+        CorruptRecordsError: the shard is missing or not the one that was written.
+    """
+    records = read_all_records(folder / shard["file"], shard["records"], shard["sha256"])
+    return [_parse(serialized) for serialized in records]
+
+
+def _parse(serialized: bytes) -> Record:
+    feature = tf.train.Example.FromString(serialized).features.feature
+    example_id, subject, source = (feature[name].bytes_list.value[0].decode() for name in _TEXTS)
+    return Record(
+        feature["image/encoded"].bytes_list.value[0],
+        feature["image/label"].int64_list.value[0],
+        example_id,
+        subject,
+        source,
+        tuple(feature["landmarks"].float_list.value),
+    )
 
 
 def read_shards(examples: Path) -> dict[str, list[Shard]]:
@@ -108,29 +139,73 @@ def splits(examples: Path) -> dict[str, int]:
 
 
 def load_split(examples: Path, split: str) -> Split:
-    """Reads a split into memory, its images decoded, in the order of the shards.
+    """Reads a split, its images decoded, in the order of the shards.
+
+    Several shards at a time, each read once, and its encoded pictures let go as they are decoded.
 
     Raises:
-        CorruptRecordsError: a shard's digest is not the one that was written.
-        KeyError: there is no such split.
+        CorruptRecordsError: a shard is missing or not the one that was written.
+        KeyError: there is no such split, or it has no records.
+        OSError: the pixels fit neither into memory nor on the disk.
     """
-    parts = [_load_shard(examples, shard) for shard in read_shards(examples)[split]]
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    texts = ([text.decode() for text in column.tolist()] for column in columns[2:])
-    return Split(columns[0], columns[1], *texts)
+    shards = [shard for shard in read_shards(examples)[split] if shard["records"]]
+    if not shards:
+        raise KeyError(f"{split}: no records in {examples}")
+    *starts, total = accumulate((shard["records"] for shard in shards), initial=0)
+    pixels_shape, features = _first_shapes(examples / shards[0]["file"], shards[0])
+    images = empty_pixels((total, *pixels_shape))
+    labels, landmarks = np.empty(total, np.int64), np.empty((total, features), np.float32)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        load = partial(_load_shard, examples, images, labels, landmarks)
+        texts = list(pool.map(load, shards, starts))
+    ids, subjects, sources = (
+        list(chain.from_iterable(of_shards)) for of_shards in zip(*texts, strict=True)
+    )
+    return Split(images, labels, ids, subjects, sources, landmarks)
 
 
-def _load_shard(examples: Path, shard: Shard) -> list[NDArray[Any]]:
-    path = examples / shard["file"]
-    if sha256_file(path) != shard["sha256"]:
-        raise CorruptRecordsError(f"{path} is not the file that Transform wrote: remove it")
-    batch = next(iter(_decoded(path).batch(shard["records"])))
-    return [batch[key].numpy() for key in _FEATURES]
+def _first_shapes(path: Path, shard: Shard) -> tuple[tuple[int, ...], int]:
+    """The shape of the first record's pixels, and how many landmark features it has."""
+    columns = _read_columns(path, shard)
+    pixels = _decode(path, 0, columns["image/encoded"][0].numpy())
+    return pixels.shape, int(columns["landmarks"].row_lengths()[0])
 
 
-def _decoded(path: Path) -> Any:
-    def parse(serialized: Any) -> dict[str, Any]:
-        values = tf.io.parse_single_example(serialized, _FEATURES)
-        return {**values, "image/encoded": tf.io.decode_png(values["image/encoded"])}
+def _load_shard(
+    examples: Path,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    landmarks: NDArray[np.float32],
+    shard: Shard,
+    start: int,
+) -> tuple[list[str], ...]:
+    """Fills the arrays from row `start` on; returns ids, subjects and sources."""
+    path, rows = examples / shard["file"], slice(start, start + shard["records"])
+    columns = _read_columns(path, shard)
+    labels[rows] = columns["image/label"]
+    for number, encoded in enumerate(columns["image/encoded"].numpy()):
+        pixels = _decode(path, number, encoded)
+        _require_like_first(path, number, "pixels", pixels.shape, images.shape[1:])
+        images[start + number] = pixels
+    for number, length in enumerate(columns["landmarks"].row_lengths().numpy()):
+        _require_like_first(path, number, "landmark features", length, landmarks.shape[1])
+    landmarks[rows] = columns["landmarks"].flat_values.numpy().reshape(landmarks[rows].shape)
+    return tuple([text.decode() for text in columns[name].numpy()] for name in _TEXTS)
 
-    return tf.data.TFRecordDataset(str(path)).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+def _require_like_first(path: Path, number: int, what: str, found: Any, first: Any) -> None:
+    if found != first:
+        refuse(path, f"record {number} has {found} {what}, the first of the split {first}")
+
+
+def _read_columns(path: Path, shard: Shard) -> dict[str, Any]:
+    """Each feature of all records of a shard, as a tensor [n]."""
+    serialized = read_all_records(path, shard["records"], shard["sha256"])
+    return tf.io.parse_example(serialized, _FEATURES)
+
+
+def _decode(path: Path, number: int, encoded: bytes) -> NDArray[np.uint8]:
+    try:
+        return decode_png(encoded)
+    except UndecodableImageError as error:
+        refuse(path, f"record {number}: {error}")

@@ -108,7 +108,13 @@ def test_the_manifest_says_what_it_is(
     files.pop("mien_manifest.json")
     assert manifest["files"] == files
     assert manifest["labels"] == LABELS
-    assert manifest["recipe"] == {"height": 4, "width": 4, "channels": 1, "face_crop": None}
+    assert manifest["recipe"] == {
+        "height": 4,
+        "width": 4,
+        "channels": 1,
+        "face_crop": None,
+        "landmarks": "none",
+    }
     assert manifest["dataset"] == {"name": "made", "digest": "d1"}
     assert manifest["trained"]["best_epoch"] == 2
     assert (manifest["model"], manifest["version"]) == ("faces", 1)

@@ -10,28 +10,40 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common import beam as beam_module
-from components.common import images, records
+from components.common import images, landmarks, records
+from components.common.augmentation import Augmentation, augment, draw
+from components.common.balancing import Balance
 from components.common.examples import Example, read_images, read_table
-from components.common.faces import FaceCrop, crop_face
+from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
 from components.common.files import file_digests, read_json, write_json
 from components.common.recipe import Recipe, read_recipe
 from components.common.records import load_split, read_shards
 from components.example_validator import validate_examples
 from components.statistics_gen import generate_statistics
 from components.transform import (
-    Copy,
     EmptyClassError,
     LostExamplesError,
     Rejection,
     apply_recipe,
     count,
-    plan_copies,
     transform,
 )
 
 # How many of each class the split of the drawn examples leaves in train.
 TRAIN_CLASSES = {0: 2, 1: 4, 2: 2, 3: 3, 4: 2, 5: 1, 6: 4}
 WHOLE = Recipe(24, 24, 1, None)
+FLIP = Augmentation(horizontal_flip=True)
+ALL = Augmentation(
+    rotation=20,
+    shift=0.1,
+    zoom=0.2,
+    horizontal_flip=True,
+    brightness=0.1,
+    contrast=0.2,
+    cutout=0.2,
+    seed=1,
+)
+OVERSAMPLE = Balance(copies=1, method="oversample")
 Transform = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -42,7 +54,12 @@ def run(beam: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Trans
     write_json(nothing / "anomalies.json", {"quarantined": []})
 
     def call(examples: Path, out: Path, anomalies: Path = nothing, **changed: Any) -> Any:
-        arguments = {"recipe": WHOLE, "horizontal_flip": False, "balance": "none", "beam": beam}
+        arguments = {
+            "recipe": WHOLE,
+            "augmentation": Augmentation(),
+            "balance": Balance(),
+            "beam": beam,
+        }
         return transform(examples, anomalies, out, **(arguments | changed))
 
     return call
@@ -53,13 +70,13 @@ def transformed(
     drawn_examples: Path, run: Transform, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("transformed")
-    run(drawn_examples, out, horizontal_flip=True, balance="oversample")
+    run(drawn_examples, out, augmentation=ALL, balance=OVERSAMPLE)
     return out
 
 
 def all_records(transformed: Path, split: str) -> list[records.Record]:
     shards = read_shards(transformed)[split]
-    return [each for shard in shards for each in records.read_shard(transformed / shard["file"])]
+    return [each for shard in shards for each in records.read_shard(transformed, shard)]
 
 
 def test_every_example_is_there_with_its_pixels(
@@ -91,7 +108,7 @@ def test_every_example_is_there_with_its_pixels(
 def test_the_same_input_gives_the_same_bytes(
     drawn_examples: Path, transformed: Path, tmp_path: Path, run: Transform
 ) -> None:
-    run(drawn_examples, tmp_path, horizontal_flip=True, balance="oversample")
+    run(drawn_examples, tmp_path, augmentation=ALL, balance=OVERSAMPLE)
     assert file_digests(tmp_path) == file_digests(transformed)
 
 
@@ -103,14 +120,10 @@ def test_shards_make_no_difference_to_what_is_in_them(
     run: Transform,
 ) -> None:
     monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", 4)
-    run(drawn_examples, tmp_path, horizontal_flip=True, balance="oversample")
+    run(drawn_examples, tmp_path, augmentation=ALL, balance=OVERSAMPLE)
     assert len(read_shards(tmp_path)["train"]) > 2
     for split in ("train", "validation", "test"):
-        wanted, got = (
-            # A copy's id ends in its number within its shard.
-            Counter(r._replace(id=r.id.split("+")[0]) for r in all_records(folder, split))
-            for folder in (transformed, tmp_path)
-        )
+        wanted, got = (Counter(all_records(folder, split)) for folder in (transformed, tmp_path))
         assert got == wanted
 
 
@@ -126,10 +139,81 @@ def test_oversampling_makes_train_classes_equal_and_leaves_the_rest(transformed:
         assert len(load_split(transformed, split)) == counts[split]["in"]
 
 
+@pytest.mark.parametrize(
+    "workers", [{"direct_running_mode": "multi_processing"}, {"direct_num_workers": 1}]
+)
+def test_the_workers_make_no_difference_to_a_byte(
+    monkeypatch: pytest.MonkeyPatch,
+    drawn_examples: Path,
+    beam: dict[str, Any],
+    tmp_path: Path,
+    run: Transform,
+    workers: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", 9)
+    for name, options in (("here", beam), ("there", beam | workers)):
+        run(drawn_examples, tmp_path / name, augmentation=ALL, balance=OVERSAMPLE, beam=options)
+    assert file_digests(tmp_path / "here") == file_digests(tmp_path / "there")
+
+
+def test_a_copy_is_drawn_from_its_examples_id_and_its_number(transformed: Path) -> None:
+    train = {record.id: record for record in all_records(transformed, "train")}
+    copies = [record for record in train.values() if "+" in record.id]
+    assert copies
+    for copy in copies:
+        example_id, number = copy.id.split("+")
+        original = train[example_id]
+        pixels = augment(images.decode_png(original.encoded), draw(ALL, example_id, int(number)))
+        np.testing.assert_array_equal(images.decode_png(copy.encoded), pixels)
+        assert copy._replace(id=example_id, encoded=original.encoded) == original
+
+
+def test_no_copy_of_a_validation_or_test_image_is_in_train(
+    drawn_examples: Path, transformed: Path
+) -> None:
+    split_of = {row.id: row.split for row in read_table(drawn_examples)}
+    for split in ("train", "validation", "test"):
+        ids = [record.id for record in all_records(transformed, split)]
+        assert {split_of[example_id.split("+")[0]] for example_id in ids} == {split}
+        assert split == "train" or not any("+" in example_id for example_id in ids)
+
+
+def test_a_cap_leaves_out_train_examples_and_counts_them(
+    drawn_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    counts = run(drawn_examples, tmp_path, balance=Balance(method="cap", class_cap=2))
+    wanted = {label: min(size, 2) for label, size in TRAIN_CLASSES.items()}
+    train = load_split(tmp_path, "train")
+    assert Counter(train.labels.tolist()) == wanted
+    left_out = sum(TRAIN_CLASSES.values()) - sum(wanted.values())
+    assert counts["train"]["rejected"] == {"over the class's cap": left_out}
+    assert counts["train"]["kept"] == len(train)
+    assert counts["test"]["rejected"] == counts["validation"]["rejected"] == {}
+    with (tmp_path / "rejected.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == left_out
+    listed = {shard["file"] for of_split in read_shards(tmp_path).values() for shard in of_split}
+    assert {path.name for path in tmp_path.glob("*.tfrecord")} == listed
+
+
+@pytest.mark.parametrize("kind", ["pixels", "scale_free"])
+def test_landmarks_lie_beside_every_picture_its_copies_too(
+    drawn_examples: Path, tmp_path: Path, run: Transform, kind: str
+) -> None:
+    pytest.importorskip("dlib")
+    recipe = Recipe(64, 64, 1, None, kind)
+    run(drawn_examples, tmp_path, recipe=recipe, augmentation=FLIP, balance=Balance(copies=1))
+    for split in ("train", "validation", "test"):
+        loaded = load_split(tmp_path, split)
+        assert loaded.landmarks.shape == (len(loaded), 4 * landmarks.POINTS)
+        for pixels, features in zip(loaded.images, loaded.landmarks, strict=True):
+            np.testing.assert_array_equal(np.float32(landmarks.features(pixels, kind)), features)
+    assert "landmarks_version" in read_json(tmp_path / "recipe.json")
+
+
 def test_flipping_adds_exact_mirrors_to_train_alone(
     drawn_examples: Path, tmp_path: Path, run: Transform
 ) -> None:
-    counts = run(drawn_examples, tmp_path, horizontal_flip=True)
+    counts = run(drawn_examples, tmp_path, augmentation=FLIP, balance=Balance(copies=1))
     train = load_split(tmp_path, "train")
     kept = counts["train"]["kept"]
     assert counts["train"]["copies"] == kept
@@ -144,6 +228,30 @@ def test_flipping_adds_exact_mirrors_to_train_alone(
 def test_no_two_examples_have_the_same_id(transformed: Path) -> None:
     ids = [r.id for split in read_shards(transformed) for r in all_records(transformed, split)]
     assert len(ids) == len(set(ids)) > 28
+
+
+def test_pictures_without_a_face_may_stay_whole(
+    odd_examples: Path, odd_anomalies: Path, tmp_path: Path, run: Transform
+) -> None:
+    recipe = Recipe(96, 96, 3, FaceCrop(if_none="whole_image"))
+    counts = run(odd_examples, tmp_path, odd_anomalies, recipe=recipe)
+    assert counts["train"]["rejected"] == {"undecodable": 1}
+    train = load_split(tmp_path, "train")
+    blank = train.images[train.sources.index("sad/blank.png")]
+    np.testing.assert_array_equal(blank, np.full((96, 96, 3), 90, np.uint8))
+
+
+def test_an_image_with_two_faces_is_rejected_or_cropped_to_the_larger(
+    face_png: Callable[..., bytes],
+) -> None:
+    small, large = (
+        images.decode_image(face_png("happy", n, size)) for n, size in ((0, 64), (1, 128))
+    )
+    two = np.full((128, 192, 3), 200, np.uint8)
+    two[:64, :64], two[:, 64:] = small, large
+    with pytest.raises(FaceNotFoundError, match="more than one face found"):
+        apply_recipe(two, Recipe(32, 32, 1, FaceCrop("mtcnn")))
+    assert crop_face(two, FaceCrop("mtcnn", if_several="largest")).shape[0] > 64
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +298,7 @@ def test_what_has_no_face_is_rejected_by_name_and_reason(
     odd_examples: Path, odd_anomalies: Path, tmp_path: Path, run: Transform
 ) -> None:
     counts = run(odd_examples, tmp_path, odd_anomalies, recipe=Recipe(32, 32, 1, FaceCrop()))
-    no_face = "no cascade finds exactly one face"
+    no_face = "no face found"
     assert counts["train"]["in"] == 5
     assert counts["train"]["kept"] == 2
     assert counts["train"]["rejected"] == {no_face: 2, "undecodable": 1}
@@ -216,7 +324,6 @@ def test_the_recipe_crops_then_fits(face_png: Callable[..., bytes]) -> None:
     picture = images.decode_image(face_png("happy", 0))
     crop = FaceCrop(margin=0.1)
     face = crop_face(picture, crop)
-    assert face is not None
     cropped = apply_recipe(picture, Recipe(32, 28, 3, crop))
     np.testing.assert_array_equal(cropped, images.fit_image(face, 32, 28, 3))
     whole = apply_recipe(picture, Recipe(32, 28, 3, None))
@@ -246,47 +353,9 @@ def test_counts_that_do_not_add_up_stop_the_run(kept: int) -> None:
         count(table, written, rejected)
 
 
-@pytest.mark.parametrize("horizontal_flip", [False, True])
-@pytest.mark.parametrize(
-    "labels",
-    [[], [[0]], [[0, 1, 1, 1], [2, 1, 0]], [[0] * 9, [1], [2] * 4, [1, 2]], [[3, 3], [5]]],
-)
-def test_oversampled_classes_are_as_large_as_the_largest(
-    labels: list[list[int]], horizontal_flip: bool
-) -> None:
-    plan = plan_copies(labels, horizontal_flip=horizontal_flip, balance="oversample")
-    copied = [
-        (labels[shard][copy.place], shard, copy.place)
-        for shard, of_shard in enumerate(plan)
-        for copy in of_shard
-    ]
-    counts = Counter(label for of_shard in labels for label in of_shard)
-    largest = max(counts.values(), default=0) * (2 if horizontal_flip else 1)
-    total = counts + Counter(label for label, _, _ in copied)
-    assert len(plan) == len(labels)
-    assert set(total.values()) <= {largest}
-    for label in counts:
-        # No picture is copied much more often than another of its class.
-        places = Counter(place for place in copied if place[0] == label)
-        times = [*places.values(), *[0] * (counts[label] - len(places))]
-        assert max(times) - min(times) <= (2 if horizontal_flip else 1)
-
-
-def test_without_balance_and_flip_nothing_is_copied() -> None:
-    assert plan_copies([[0, 1], [1]], horizontal_flip=False, balance="none") == [[], []]
-
-
-def test_flip_alone_mirrors_each_once() -> None:
-    plan = plan_copies([[0, 1], [1]], horizontal_flip=True, balance="none")
-    assert [sorted(of_shard) for of_shard in plan] == [
-        [Copy(0, True), Copy(1, True)],
-        [Copy(0, True)],
-    ]
-
-
 def test_a_class_that_loses_all_its_faces_stops_the_run(
     drawn_examples: Path, tmp_path: Path, run: Transform
 ) -> None:
     blind = Recipe(24, 24, 1, FaceCrop(min_size=95))
-    with pytest.raises(EmptyClassError, match="train images is left: no cascade finds exactly"):
+    with pytest.raises(EmptyClassError, match="train images is left: no face found"):
         run(drawn_examples, tmp_path, recipe=blind)

@@ -27,7 +27,7 @@ extends: drawn_faces
 dataset: {options: {images_per_class: 6, subjects: 6, size: 48}}
 split: {kfold: 3}
 example_validator: {min_class_size: 3}
-transform: {height: 16, width: 16, face_crop: null, balance: none}
+transform: {height: 16, width: 16, face_crop: null, balance: {method: none}}
 tuner: {max_trials: 0, batch_size: 16}
 trainer: {epochs: 1}
 evaluator: {resamples: 5, thresholds: {accuracy: 0.0, macro_f1: 0.0}}

@@ -24,7 +24,7 @@ extends: labelled_faces
 dataset: {options: {source: "", subject_pattern: "", min_count: 1}}
 split: {train: 1}
 example_validator: {min_class_size: 1, near_duplicate_bits: 0}
-transform: {height: 16, width: 16, face_crop: null, horizontal_flip: false}
+transform: {height: 16, width: 16, face_crop: null}
 """
 
 

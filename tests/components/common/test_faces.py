@@ -1,11 +1,24 @@
 from collections.abc import Callable
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from components.common import faces, images
-from components.common.faces import Box, FaceCrop, crop_face, find_face, has_face
+from components.common.detectors import Box, Face, find_faces
+from components.common.faces import (
+    EYES_APART,
+    EYES_DOWN,
+    FaceCrop,
+    FaceNotFoundError,
+    crop_face,
+    has_face,
+)
+
+# Each pixel says where it is: row, column, row.
+PLACES = np.indices((96, 96))[[0, 1, 0]].transpose(1, 2, 0).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -13,30 +26,38 @@ def picture(face_png: Callable[..., bytes]) -> NDArray[np.uint8]:
     return images.decode_image(face_png("happy", 0))
 
 
-@pytest.mark.parametrize("expression", ["happy", "neutral", "surprise"])
-def test_finds_the_one_face(face_png: Callable[..., bytes], expression: str) -> None:
-    box = find_face(images.decode_image(face_png(expression, 0))[..., 1], FaceCrop())
-    assert box is not None
-    middle = box.left + box.width / 2, box.top + box.height / 2
-    assert middle == pytest.approx((48, 48), abs=14)
-    assert 35 < box.width < 96
-
-
 def test_a_blank_picture_has_no_face() -> None:
-    assert crop_face(np.full((96, 96, 3), 128, np.uint8), FaceCrop()) is None
+    with pytest.raises(FaceNotFoundError, match="no face found"):
+        crop_face(np.full((96, 96, 3), 128, np.uint8), FaceCrop())
+
+
+def test_without_a_face_the_picture_may_stay_whole(noise: Callable[..., Any]) -> None:
+    picture = noise(0, 50, 60, 3)
+    np.testing.assert_array_equal(crop_face(picture, FaceCrop(if_none="whole_image")), picture)
 
 
 def test_two_faces_are_not_one(picture: NDArray[np.uint8]) -> None:
-    assert crop_face(np.hstack([picture, picture[:, ::-1]]), FaceCrop()) is None
+    two = np.hstack([picture, picture[:, ::-1]])
+    with pytest.raises(FaceNotFoundError, match="more than one face found"):
+        crop_face(two, FaceCrop())
 
 
-def test_a_face_below_the_least_size_is_not_found(picture: NDArray[np.uint8]) -> None:
-    assert find_face(picture[..., 1], FaceCrop(min_size=95)) is None
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
+    """What the detector finds, to be filled."""
+    faces_found: list[Face] = []
+    monkeypatch.setattr(faces, "find_faces", lambda image, detector, min_size: faces_found)
+    return faces_found
+
+
+def test_of_two_faces_the_largest_may_be_taken(found: list[Face]) -> None:
+    found += [Face(Box(0, 0, 30, 30)), Face(Box(20, 40, 50, 40)), Face(Box(5, 5, 39, 39))]
+    face = crop_face(PLACES, FaceCrop(if_several="largest"))
+    np.testing.assert_array_equal(face, PLACES[40:80, 20:70])
 
 
 def test_the_crop_is_the_box(picture: NDArray[np.uint8]) -> None:
     face = crop_face(picture, FaceCrop())
-    assert face is not None
     assert face.shape[0] == face.shape[1] < 96
 
 
@@ -50,19 +71,64 @@ def test_the_crop_is_the_box(picture: NDArray[np.uint8]) -> None:
     ],
 )
 def test_the_margin_is_cut_at_the_edges(
-    monkeypatch: pytest.MonkeyPatch,
+    found: list[Face],
     box: Box,
     margin: float,
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> None:
-    monkeypatch.setattr(faces, "find_face", lambda gray, crop: box)
-    place = np.indices((96, 96)).transpose(1, 2, 0).astype(np.uint8)
-    image = np.concatenate([place, place[..., :1]], axis=-1)
-    face = crop_face(image, FaceCrop(margin=margin))
-    assert face is not None
+    found.append(Face(box))
+    face = crop_face(PLACES, FaceCrop(margin=margin))
     assert (face[0, 0, 0], face[-1, -1, 0] + 1) == rows
     assert (face[0, 0, 1], face[-1, -1, 1] + 1) == columns
+
+
+@pytest.mark.parametrize("degrees", [-25, 0, 25])
+@pytest.mark.parametrize("margin", [0.0, 0.25])
+def test_aligned_eyes_are_level_and_always_at_the_same_place(
+    found: list[Face], degrees: float, margin: float
+) -> None:
+    picture = np.zeros((200, 240, 3), np.uint8)
+    turn = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    left, right = (tuple((np.array([120, 90]) + side * 24 * turn).round()) for side in (-1, 1))
+    for x, y in (left, right):
+        picture[int(y), int(x)] = 255
+    found.append(Face(Box(60, 60, 90, 90), (left, right)))
+    face = crop_face(picture, FaceCrop(align=True, margin=margin))
+    side = len(face)
+    assert face.shape == (side, side, 3)
+    assert side == pytest.approx(48 / EYES_APART * (1 + 2 * margin), abs=2)
+    halves = face[:, : side // 2, 0], face[:, side // 2 :, 0]
+    (left_y, left_x), (right_y, right_x) = (np.argwhere(half > 40).mean(axis=0) for half in halves)
+    inner = side / (1 + 2 * margin)
+    assert (left_y, right_y) == pytest.approx([inner * (EYES_DOWN + margin)] * 2, abs=1.5)
+    eyes = side / 2 - 24, side / 2 + 24
+    assert (left_x, right_x + side // 2) == pytest.approx(eyes, abs=1.5)
+
+
+def test_what_lies_outside_of_an_aligned_crop_is_filled_from_the_edge(found: list[Face]) -> None:
+    found.append(Face(Box(0, 0, 30, 30), ((5.0, 5.0), (25.0, 5.0))))
+    face = crop_face(np.full((40, 40, 3), 77, np.uint8), FaceCrop(align=True))
+    side = round(20 / EYES_APART)
+    assert face.shape == (side, side, 3)
+    assert (face == 77).all()
+
+
+def test_a_cascades_face_is_aligned_by_its_landmarks(face_png: Callable[..., bytes]) -> None:
+    pytest.importorskip("dlib")
+    upright = images.decode_image(face_png("neutral", 0))
+    turn = cv2.getRotationMatrix2D((47.5, 47.5), 12, 1.0)
+    tilted = cv2.warpAffine(upright, turn, (96, 96), borderMode=cv2.BORDER_REPLICATE)
+    faces_of_both = [
+        cv2.resize(crop_face(image, FaceCrop("haar_tolerant", align=True)), (64, 64)).astype(float)
+        for image in (upright, tilted.astype(np.uint8))
+    ]
+    plain = [cv2.resize(image, (64, 64)).astype(float) for image in (upright, tilted)]
+    apart, apart_before = (np.abs(one - two).mean() for one, two in (faces_of_both, plain))
+    assert apart < apart_before
+    ((_, eyes),) = find_faces(faces_of_both[1].astype(np.uint8), "mtcnn", 20)
+    assert eyes
+    assert eyes[0][1] == pytest.approx(eyes[1][1], abs=3)
 
 
 @pytest.mark.parametrize("size", [40, 96, 350])

@@ -99,3 +99,33 @@ def test_a_picture_of_too_many_pixels_is_not_decoded() -> None:
     assert len(bomb) < 200_000
     with pytest.raises(images.UndecodableImageError, match=r"81,000,000 pixels, more than the 67"):
         images.decode_image(bomb)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(16, 12), (40, 50)])
+def test_pictures_fitted_together_are_those_fitted_one_by_one(
+    noise: Noise, channels: int, size: tuple[int, int]
+) -> None:
+    pictures = [noise(number, *size, 3) for number in range(5)]
+    encoded = [images.encode_png(picture) for picture in pictures]
+    encoded.append(cv2.imencode(".jpg", pictures[0])[1].tobytes())
+    fitted = images.decode_and_fit(encoded, 16, 12, channels)
+    assert fitted.shape == (6, 16, 12, channels)
+    assert fitted.dtype == np.uint8
+    for one, together in zip(encoded, fitted, strict=True):
+        alone = images.fit_image(images.decode_image(one), 16, 12, channels)
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_of_pictures_fitted_together_an_undecodable_one_is_told_in_words(noise: Noise) -> None:
+    whole = images.encode_png(noise(0, 9, 9, 3))
+    with pytest.raises(images.UndecodableImageError, match="PNG"):
+        images.decode_and_fit([whole, whole[:60], whole], 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"no PNG", images.encode_png(np.zeros((9, 9, 1), np.uint8))[:50]]
+)
+def test_a_png_that_is_not_whole_is_undecodable(broken: bytes) -> None:
+    with pytest.raises(images.UndecodableImageError):
+        images.decode_png(broken)

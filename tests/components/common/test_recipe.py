@@ -1,21 +1,39 @@
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from components.common.faces import FaceCrop
 from components.common.files import read_json
-from components.common.recipe import Recipe, read_recipe, write_recipe
+from components.common.recipe import Recipe, read_recipe, versions, write_recipe
 
 
-@pytest.mark.parametrize("face_crop", [None, FaceCrop(min_size=60, margin=0.1)])
+@pytest.mark.parametrize(
+    "face_crop", [None, FaceCrop(min_size=60, margin=0.1), FaceCrop("mtcnn", align=True)]
+)
 def test_a_recipe_is_read_as_it_was_written(tmp_path: Path, face_crop: FaceCrop | None) -> None:
     recipe = Recipe(48, 64, 1, face_crop)
     write_recipe(tmp_path, recipe, ["happy", "sad"])
     assert read_recipe(tmp_path) == (recipe, ["happy", "sad"])
 
 
-def test_the_detector_is_written_down(tmp_path: Path) -> None:
-    write_recipe(tmp_path, Recipe(48, 48, 1, FaceCrop()), [])
-    crop = read_json(tmp_path / "recipe.json")["face_crop"]
-    assert crop["cascades"][0] == "haarcascade_frontalface_default.xml"
-    assert crop["opencv"].startswith("4.")
+def test_the_detector_and_its_version_are_written_down(tmp_path: Path) -> None:
+    write_recipe(tmp_path, Recipe(48, 48, 1, FaceCrop("mtcnn")), [])
+    written = read_json(tmp_path / "recipe.json")
+    assert written["face_crop"]["detector"] == "mtcnn"
+    assert written["detector_version"] == f"mtcnn {version('mtcnn')}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "used"),
+    [
+        (Recipe(48, 48, 1, None), set()),
+        (Recipe(48, 48, 1, FaceCrop()), {"detector_version"}),
+        (Recipe(48, 48, 1, FaceCrop("mtcnn", align=True)), {"detector_version"}),
+        (Recipe(48, 48, 1, None, "pixels"), {"landmarks_version"}),
+        (Recipe(48, 48, 1, FaceCrop(align=True)), {"detector_version", "landmarks_version"}),
+    ],
+)
+def test_versions_are_those_of_what_is_used(recipe: Recipe, used: set[str]) -> None:
+    pytest.importorskip("dlib")
+    assert set(versions(recipe)) == used
