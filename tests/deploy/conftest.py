@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deploy.flink.jars import CACHE, JarError, job_server_jar, missing_commands
+
 MODEL = "faces"
 VERSION = 7
 SIZE = 4
@@ -190,3 +192,20 @@ def refused_start() -> Callable[..., str]:
         return finished.stderr
 
     return start
+
+
+@pytest.fixture(scope="session")
+def jar_or_skip() -> Callable[[Path], Path]:
+    """Builds a job server's jar; where that cannot be had here, no fault of its pom, skips."""
+
+    def build(pom: Path) -> Path:
+        if missing := missing_commands():
+            pytest.skip(f"needs {', '.join(missing)}")
+        try:
+            return job_server_jar(CACHE, pom)
+        except JarError as error:
+            if "Could not transfer" in str(error) or "Unknown host" in str(error):
+                pytest.skip(str(error))
+            raise
+
+    return build

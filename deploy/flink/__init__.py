@@ -1,0 +1,1 @@
+"""Beam's steps on a Flink cluster: the jar, a cluster of this machine's processes, the proof."""

@@ -1,0 +1,1 @@
+"""Beam's steps on Spark: the jar, a local Spark, the proof."""
