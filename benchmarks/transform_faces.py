@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from components.common.augmentation import Augmentation
-from components.common.balancing import Balance, TrainExample, _runs, _write_copies, plan_balance
+from components.common.balancing import Balance, TrainExample, plan_balance, runs, write_copies
 from components.common.beam import cut_into_shards, map_shards
 from components.common.examples import Example, count_bytes, read_table, write_examples
 from components.common.faces import FaceCrop
@@ -112,9 +112,9 @@ def balance_job(raw_dir: Path, folder: Path) -> Job:
     def work_into(out: Path) -> Callable[[int], Any]:
         for shard in written:
             (out / shard["file"]).hardlink_to(originals / shard["file"])
-        return partial(_write_copies, out, written, SMALL, CHANGES)
+        return partial(write_copies, out, written, SMALL, CHANGES)
 
-    return Job(work_into, _runs(plan.copies), len(plan.copies))
+    return Job(work_into, runs(plan.copies, 48 * 48 * len(plan.copies)), len(plan.copies))
 
 
 def on_beam(job: Job, out: Path, mode: str, workers: int) -> None:

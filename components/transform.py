@@ -91,14 +91,15 @@ def transform(
     transformed_examples.mkdir(parents=True, exist_ok=True)
     table, labels = read_table(examples), read_dataset(examples)["labels"]
     write_recipe(transformed_examples, recipe, labels)
-    shards = cut_into_shards(len(table), count_bytes(examples))
+    pixels = recipe.height * recipe.width * recipe.channels
+    shards = cut_into_shards(len(table), max(count_bytes(examples), pixels * len(table)))
     progress.start(len(table), "images")
     results = map_shards(
         partial(_transform_shard, examples, anomalies, transformed_examples, shards, recipe),
         range(len(shards)),
         beam,
         transformed_examples,
-        seconds=_seconds_a_picture(examples, table, recipe) * len(table),
+        seconds=_seconds_a_picture(examples, anomalies, recipe) * len(table),
     )
     written: dict[str, list[Shard]] = {split: [] for split in SPLITS}
     for result in results:
@@ -125,7 +126,7 @@ def transform(
     write_json(transformed_examples / "counts.json", counts)
     write_csv(transformed_examples / "rejected.csv", Rejection._fields, rejections)
     shutil.copy(examples / "dataset.json", transformed_examples)
-    sheet = _before_after(examples, table, rejections, recipe, augmentation)
+    sheet = _before_after(examples, table, rejections, recipe, augmentation if copies else None)
     figures.contact_sheet(sheet, transformed_examples / "before_after.png", columns=SHEET_COLUMNS)
     tracking.log_params(versions(recipe))
     tracking.log_artifact(transformed_examples / "counts.json")
@@ -167,7 +168,7 @@ def _require_all_classes(
     for label in labels:
         if label not in left:
             lost = [row.id for row in table if row.split == "train" and row.label == label]
-            why = ", ".join(sorted({reasons[example_id] for example_id in lost}))
+            why = ", ".join(sorted({reasons[example_id] for example_id in lost})) or "it had none"
             raise EmptyClassError(
                 f"class {label!r}: none of its {len(lost)} train images is left: {why}"
             )
@@ -199,7 +200,10 @@ def _transform_shard(
     pictures = read_images(examples, table, shards[shard])
     while some := list(islice(pictures, PICTURES_AT_A_TIME)):
         whole = [(row, encoded) for row, encoded in some if row.id not in quarantined]
-        results = _crop_and_fit([encoded for _, encoded in whole], recipe)
+        try:
+            results = _crop_and_fit([encoded for _, encoded in whole], recipe)
+        except images.UndecodableImageError as error:
+            raise images.UndecodableImageError(_first_undecodable(whole)) from error
         for (row, _), result in zip(whole, results, strict=True):
             if isinstance(result, FaceNotFoundError):
                 rejected.append(Rejection(row.id, row.split, row.source, str(result)))
@@ -232,6 +236,15 @@ def _crop_and_fit(
     return [_or_error(images.decode_image(one), recipe) for one in encoded]
 
 
+def _first_undecodable(pictures: Sequence[tuple[Example, bytes]]) -> str:
+    for row, encoded in pictures:
+        try:
+            images.decode_image(encoded)
+        except images.UndecodableImageError as error:
+            return f"{row.source}: {error}"
+    return "a picture that can be decoded alone"
+
+
 def _or_error(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | FaceNotFoundError:
     try:
         return apply_recipe(image, recipe)
@@ -252,16 +265,18 @@ def _record(
     )
 
 
-def _seconds_a_picture(examples: Path, table: Sequence[Example], recipe: Recipe) -> float:
+def _seconds_a_picture(examples: Path, anomalies: Path, recipe: Recipe) -> float:
     """What the recipe takes for a picture, by a few of them after one for which models load."""
-    few = read_images(examples, table, range(len(table))[: 1 + TIMED_PICTURES])
-    first, *others = [encoded for _, encoded in few]
-    with suppress(images.UndecodableImageError):
-        _crop_and_fit([first], recipe)
+    table, quarantined = read_table(examples), _read_quarantined(anomalies)
+    whole = (index for index, row in enumerate(table) if row.id not in quarantined)
+    few = read_images(examples, table, list(islice(whole, 1 + TIMED_PICTURES)))
+    pictures = [encoded for _, encoded in few]
+    start = 0.0
+    with suppress(images.UndecodableImageError):  # Which is told when its turn comes.
+        _crop_and_fit(pictures[:1], recipe)
         start = time.perf_counter()
-        _crop_and_fit(others, recipe)
-        return (time.perf_counter() - start) / TIMED_PICTURES
-    return 0.0  # unknown
+        _crop_and_fit(pictures[1:], recipe)
+    return (time.perf_counter() - start) / TIMED_PICTURES if start else 0.0
 
 
 def _read_quarantined(anomalies: Path) -> dict[str, str]:
@@ -274,7 +289,7 @@ def _before_after(
     table: Sequence[Example],
     rejections: Sequence[Rejection],
     recipe: Recipe,
-    augmentation: Augmentation,
+    augmentation: Augmentation | None,
 ) -> dict[str, list[NDArray[np.uint8]]]:
     """Rows of a sheet: pictures, what becomes of them, a copy of each; the rejected by reason."""
     reasons = {rejection.id: rejection.reason for rejection in rejections}
@@ -284,7 +299,7 @@ def _before_after(
     sheet = {"before": before, "after": after}
     if recipe.landmarks != "none":
         sheet["landmarks"] = [landmarks.drawn(pixels) for pixels in after]
-    if augmentation != Augmentation(seed=augmentation.seed):
+    if augmentation:
         names = [table[i].id for i in kept]
         sheet["a copy"] = [
             augment(pixels, draw(augmentation, name, 1))

@@ -167,6 +167,16 @@ class TransformSection(Section):
     augmentation: AugmentationSection = AugmentationSection()
     balance: BalanceSection = BalanceSection()
 
+    @model_validator(mode="after")
+    def _copies_differ(self) -> "TransformSection":
+        unchanged = AugmentationSection(seed=self.augmentation.seed)
+        if self.balance.copies and self.augmentation == unchanged:
+            raise ValueError(
+                f"balance.copies is {self.balance.copies}, and nothing in augmentation makes "
+                "them differ: say horizontal_flip: true there"
+            )
+        return self
+
     @field_validator("channels")
     @classmethod
     def _gray_or_color(cls, channels: int) -> int:

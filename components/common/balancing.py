@@ -109,19 +109,21 @@ def write_balanced(
     progress.start(len(plan.copies), "copies")
     thin = partial(_thin_shard, folder, originals, plan.left_out)
     kept = map_shards(thin, range(len(originals)), beam, folder) if plan.left_out else originals
-    copy = partial(_write_copies, folder, originals, recipe, augmentation)
+    copy = partial(write_copies, folder, originals, recipe, augmentation)
     one_thread = ONE_THREAD if recipe.height * recipe.width < SMALL else {}
-    copies = map_shards(copy, _runs(plan.copies), {**one_thread, **beam}, folder)
-    for shard in plan.left_out:
-        (folder / originals[shard]["file"]).unlink()
+    num_bytes = recipe.height * recipe.width * recipe.channels * len(plan.copies)
+    copies = map_shards(copy, runs(plan.copies, num_bytes), {**one_thread, **beam}, folder)
+    unlisted = [originals[shard] for shard in plan.left_out]
+    for shard in [*unlisted, *(shard for shard in kept if not shard["records"])]:
+        (folder / shard["file"]).unlink()
     return [cast(Shard, s) for s in kept if s["records"]], [cast(Shard, c) for c in copies]
 
 
-def _runs(copies: Sequence[Copy]) -> list[tuple[int, list[Copy]]]:
+def runs(copies: Sequence[Copy], num_bytes: int) -> list[tuple[int, list[Copy]]]:
     """The copies that go into one file, with its number; files of near equal size."""
     if not copies:
         return []
-    cut = cut_into_shards(len(copies))
+    cut = cut_into_shards(len(copies), num_bytes)
     return [(number, list(copies[run.start : run.stop])) for number, run in enumerate(cut)]
 
 
@@ -137,7 +139,7 @@ def _thin_shard(
     return records.write_shard(folder / f"train-kept-{shard:05d}.tfrecord", stay)
 
 
-def _write_copies(
+def write_copies(
     folder: Path,
     originals: Sequence[Shard],
     recipe: Recipe,

@@ -12,10 +12,14 @@ import logging
 import math
 import os
 import pkgutil
+import re
+import signal
 import tempfile
+import threading
 import traceback
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -92,9 +96,11 @@ def map_shards(
         prefix=".beam-", dir=folder, ignore_cleanup_errors=True
     ) as place:
         results = Path(place)
+        died: list[str] = []
         try:
             with (
                 progress.counted_in(results),
+                _noticing_deaths(died),
                 beam.Pipeline(options=pipeline_options) as pipeline,
             ):
                 (
@@ -104,6 +110,9 @@ def map_shards(
                     | "Work" >> beam.Map(partial(_work_and_keep, work, results, _this_process))
                 )
         except BaseException as error:
+            if died:
+                cure = "beam.direct_num_workers=1, or beam.direct_running_mode=multi_threading"
+                raise LostShardError(f"{died[0]}, maybe for want of memory: {cure}") from None
             if "KeyboardInterrupt" in str(error):  # In one thread, Beam makes an error of a Ctrl-C.
                 raise KeyboardInterrupt from None
             raise _raised_by_work(results) or error from None
@@ -116,10 +125,33 @@ def map_shards(
     return [done[number] for number in range(len(shards))]
 
 
+@contextmanager
+def _noticing_deaths(died: list[str]) -> Iterator[None]:
+    """Interrupts the main thread when a worker process is killed, for which Beam waits for ever."""
+
+    def notice(arguments: Any) -> None:
+        said = str(arguments.exc_value)
+        found = re.match(r"Worker subprocess exited with return code (-?\d+)", said)
+        if found and int(found[1]) not in _ENDED_BY_US:
+            died.append(said)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    before, threading.excepthook = threading.excepthook, notice
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+_ENDED_BY_US = {0, 1, 128 + signal.SIGINT, -signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM}
+
+
 def _local(options: Mapping[str, Any], seconds: float, shards: int) -> dict[str, Any]:
     """The options; where they mean this machine, with the mode that suits the work."""
     runner = options.get("runner", "DirectRunner")
-    if runner != "DirectRunner":
+    if not isinstance(runner, str):
+        raise OptionError(f"beam.runner: {runner!r} is no name of a runner, such as DirectRunner")
+    if runner.lower() not in ("direct", "directrunner"):
         _log.info("%d shards on Beam's %s", shards, runner)
         return dict(options)
     mode = _PROCESSES if seconds >= LONG and shards > 1 else _THREADS
@@ -150,6 +182,9 @@ def parse_options(options: Mapping[str, Any]) -> PipelineOptions:
         parsed = PipelineOptions.from_dictionary(dict(options))
         parsed.get_all_options()
         problems = _problems(parsed, create_runner(options["runner"]))
+        workers = options.get("direct_num_workers", 0)
+        if not isinstance(workers, int) or workers < 0:
+            problems.append(f"direct_num_workers is {workers!r}, not a number of workers.")
     except (ValueError, ImportError) as error:
         raise OptionError(f"beam: {error}") from None
     except SystemExit:  # So argparse refuses a value.
@@ -195,13 +230,12 @@ def _work_and_keep(
     try:
         if started_by != _this_process:
             progress.count_in(results)
-        result = dict(work(shard))
+        write_json(results / f"{number}.json", dict(work(shard)))
     except Exception as error:
         _raised.setdefault(str(results), error)
         kind = f"{type(error).__module__}:{type(error).__qualname__}"
         write_json(failed, {"kind": kind, "text": str(error), "traceback": traceback.format_exc()})
         raise
-    write_json(results / f"{number}.json", result)
 
 
 def _raised_by_work(results: Path) -> Exception | None:
@@ -211,11 +245,12 @@ def _raised_by_work(results: Path) -> Exception | None:
     if not (results / "failed").exists():
         return None
     said = read_json(results / "failed")
-    kind = pkgutil.resolve_name(said["kind"])
+    error: Exception
     try:
-        error: Exception = kind(said["text"])
-    except TypeError:  # It wants more than a text.
-        error = RuntimeError(f"{kind.__name__}: {said['text']}")
+        error = pkgutil.resolve_name(said["kind"])(said["text"])
+    except (ValueError, ImportError, AttributeError, TypeError):
+        # It has no name to be found by, or wants more than a text.
+        error = RuntimeError(f"{said['kind'].split('.')[-1].split(':')[-1]}: {said['text']}")
     error.add_note(said["traceback"])
     return error
 

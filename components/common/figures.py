@@ -49,7 +49,9 @@ def contact_sheet(
             -0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=8
         )
         for axes, image in zip(line, images, strict=False):
-            axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(
+                image[..., 0] if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255
+            )
     figure.savefig(path)
 
 

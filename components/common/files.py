@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tfds_builders.files import written_whole
+
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds."""
@@ -17,9 +19,8 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file, whole or not at all; makes its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def sha256_file(path: Path) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MAX_PIXELS = 64 * 2**20
-BOMB_BYTES = 2**14
+BOMB_BYTES = 2**12
 """What is smaller cannot hold MAX_PIXELS, however it is packed."""
 
 
@@ -124,10 +124,13 @@ def decode_and_fit(
     Raises:
         UndecodableImageError: one is no whole picture.
     """
+    for one in encoded:
+        if len(one) >= BOMB_BYTES:
+            _check_size(one)
     try:
         return _all_fitter(height, width, channels)(encoded).numpy()
     except tf.errors.InvalidArgumentError:
-        for one in encoded:  # Which one, and why, in words.
+        for one in encoded:  # Why, in words.
             decode_image(one)
         raise
 

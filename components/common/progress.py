@@ -49,7 +49,8 @@ def advance(number: int) -> None:
         _note(_count_in, number)
         return
     with _lock:
-        _count.done += number
+        # A cluster may do a shard again.
+        _count.done = min(_count.done + number, _count.total)
         done, total = _count.done, _count.total
     say(f"{done:,}/{total:,} {_count.noun} ({done / max(total, 1):.0%})")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common import landmarks
-from components.common.detectors import detector_version
+from components.common.detectors import MIN_NEIGHBORS, SCALE_FACTOR, detector_version
 from components.common.faces import FaceCrop
 from components.common.files import read_json, write_json
 
@@ -59,6 +59,19 @@ def parse_recipe(content: dict[str, Any]) -> Recipe:
         height=content["height"],
         width=content["width"],
         channels=content["channels"],
-        face_crop=FaceCrop(**crop) if crop else None,
+        face_crop=_parse_crop(crop) if crop else None,
         landmarks=content.get("landmarks", "none"),
     )
+
+
+def _parse_crop(crop: dict[str, Any]) -> FaceCrop:
+    """The crop; one of an earlier mien had settings of the cascades, which are fixed now."""
+    fixed = {"scale_factor": SCALE_FACTOR, "min_neighbors": MIN_NEIGHBORS}
+    for name, value in fixed.items():
+        if crop.get(name, value) != value:
+            raise ValueError(
+                f"face_crop.{name} was {crop[name]} and is always {value} now: "
+                "train the model again, or say --no-crop"
+            )
+    known = FaceCrop.__dataclass_fields__
+    return FaceCrop(**{name: crop[name] for name in known if name in crop})

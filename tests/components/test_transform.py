@@ -1,4 +1,5 @@
 import csv
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,13 @@ from components.common import beam as beam_module
 from components.common import images, landmarks, records
 from components.common.augmentation import Augmentation, augment, draw
 from components.common.balancing import Balance
-from components.common.examples import Example, read_images, read_table
+from components.common.examples import (
+    Example,
+    read_dataset,
+    read_images,
+    read_table,
+    write_examples,
+)
 from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
 from components.common.files import file_digests, read_json, write_json
 from components.common.recipe import Recipe, read_recipe
@@ -178,9 +185,16 @@ def test_no_copy_of_a_validation_or_test_image_is_in_train(
         assert split == "train" or not any("+" in example_id for example_id in ids)
 
 
+@pytest.mark.parametrize("images_a_shard", [2, 500])
 def test_a_cap_leaves_out_train_examples_and_counts_them(
-    drawn_examples: Path, tmp_path: Path, run: Transform
+    monkeypatch: pytest.MonkeyPatch,
+    drawn_examples: Path,
+    tmp_path: Path,
+    run: Transform,
+    images_a_shard: int,
 ) -> None:
+    monkeypatch.setattr(beam_module, "IMAGES_A_SHARD", images_a_shard)
+    monkeypatch.setattr(beam_module, "LEAST_IMAGES_A_SHARD", 1)
     counts = run(drawn_examples, tmp_path, balance=Balance(method="cap", class_cap=2))
     wanted = {label: min(size, 2) for label, size in TRAIN_CLASSES.items()}
     train = load_split(tmp_path, "train")
@@ -310,6 +324,46 @@ def test_what_has_no_face_is_rejected_by_name_and_reason(
         "sad/cut.png": "undecodable",
     }
     assert sorted(load_split(tmp_path, "train").sources) == ["happy/face.png", "sad/face.png"]
+
+
+def test_a_picture_that_cannot_be_decoded_and_is_not_quarantined_is_named(
+    odd_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    for recipe in (WHOLE, Recipe(32, 32, 1, FaceCrop())):
+        with pytest.raises(images.UndecodableImageError, match=r"sad/cut\.png: "):
+            run(odd_examples, tmp_path, recipe=recipe)
+
+
+def test_a_quarantined_picture_of_many_pixels_is_not_decoded(
+    make_examples: Callable[..., Path],
+    face_png: Callable[..., bytes],
+    tmp_path: Path,
+    run: Transform,
+) -> None:
+    bomb = cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))[1].tobytes()
+    members = {"happy/a.png": bomb, "happy/b.png": face_png("happy", 0), "sad/c.png": bomb}
+    examples = make_examples(tmp_path / "raw", members | {"sad/d.png": face_png("sad", 1)})
+    quarantined = [
+        {"id": row.id, "reason": "undecodable: too large"}
+        for row in read_table(examples)
+        if row.source in ("happy/a.png", "sad/c.png")
+    ]
+    write_json(tmp_path / "anomalies" / "anomalies.json", {"quarantined": quarantined})
+    counts = run(examples, tmp_path / "out", tmp_path / "anomalies")
+    assert counts["train"]["rejected"] == {"undecodable": 2}
+    write_json(tmp_path / "anomalies" / "anomalies.json", {"quarantined": []})
+    with pytest.raises(images.UndecodableImageError, match=r"81,000,000 pixels, more than"):
+        run(examples, tmp_path / "again", tmp_path / "anomalies")
+
+
+def test_a_dataset_without_pictures_is_told_in_words(
+    drawn_examples: Path, tmp_path: Path, run: Transform
+) -> None:
+    empty = tmp_path / "empty"
+    shutil.copytree(drawn_examples, empty)
+    write_examples(empty, [], read_dataset(drawn_examples))
+    with pytest.raises(EmptyClassError, match="none of its 0 train images is left: it had none"):
+        run(empty, tmp_path / "out")
 
 
 def test_quarantined_images_are_left_out_without_a_crop_too(

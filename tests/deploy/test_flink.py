@@ -119,7 +119,7 @@ def options() -> dict[str, Any]:
     return {name: yaml.safe_load(value) for name, value in pairs}
 
 
-def test_the_manifests_run_says_options_that_beam_knows(tmp_path: Path) -> None:
+def test_the_manifests_run_says_options_that_beam_knows() -> None:
     assert parse_options(options()).get_all_options()["parallelism"] == 2
     assert options()["runner"] == "FlinkRunner"
     assert options()["environment_type"] == "EXTERNAL"

@@ -72,6 +72,10 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("transform.augmentation.horizontal_flip=1", "horizontal_flip: 1 is not possible"),
         ("transform.augmentation.zoom=1", "transform.augmentation.zoom: 1 is not possible"),
         ("transform.face_crop.detector=har", "transform.face_crop.detector: 'har' is not possible"),
+        (
+            "transform={balance: {copies: 2}, augmentation: {horizontal_flip: false}}",
+            "transform: balance.copies is 2, and nothing in augmentation",
+        ),
         ("transform.balance.class_cap=9", "transform.balance: class_cap is 9: say method: cap"),
         ("pusher.model_name=..", "'..' is not possible: say --set pusher.model_name=NAME"),
         ("pusher.model_name=a/b", "pusher.model_name: 'a/b' is not possible"),

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -78,6 +79,28 @@ def test_a_failure_elsewhere_that_wants_more_than_a_text_is_told_all_the_same(
     assert "fail_in_two_words" in caught.value.__notes__[0]
 
 
+def die(shard: int) -> dict[str, int]:
+    if shard == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_process_that_is_killed_ends_the_job_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(LostShardError, match=r"code .*9|137, maybe .*direct_num_workers=1"):
+        map_shards(die, range(4), {**OPTIONS, **IN_PROCESSES}, tmp_path)
+
+
+def fail_everywhere(shard: int) -> dict[str, int]:
+    raise ValueError("every shard is broken")
+
+
+@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+def test_of_workers_that_fail_together_one_is_heard(mode: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="every shard is broken"):
+        map_shards(fail_everywhere, range(20), {**OPTIONS, "direct_running_mode": mode}, tmp_path)
+
+
 def count_ten(shard: int) -> dict[str, int]:
     progress.advance(10)
     return {}
@@ -138,6 +161,7 @@ def asked(
         ({}, 2, 1, THREADS),
         (OPTIONS, 2, 1, THREADS),
         (OPTIONS, 2, 1000, PROCESSES),
+        ({"runner": "direct"}, 2, 1, THREADS),
         (OPTIONS, 1, 1000, THREADS),
         ({**OPTIONS, **IN_MEMORY}, 2, 1000, {**THREADS, **IN_MEMORY}),
         ({"runner": "FlinkRunner"}, 2, 1000, {"runner": "FlinkRunner", "direct_num_workers": 1}),
@@ -168,6 +192,8 @@ def test_the_log_says_what_was_chosen(
     [
         ({"runer": "FlinkRunner"}, "beam.runer: unknown; did you mean runner?"),
         ({"runner": "DirectRunner", "qqq": 1}, "beam.qqq: unknown; Beam has no option"),
+        ({"runner": 7}, "beam.runner: 7 is no name of a runner"),
+        ({"runner": "DirectRunner", "direct_num_workers": -1}, "direct_num_workers is -1"),
         ({"runner": "FlnkRunner"}, "Unexpected pipeline runner: FlnkRunner. Valid values are"),
         ({"runner": "FlinkRunner", "flink_version": "0.9"}, "cannot read runner=Fl.*version=0.9"),
         ({"runner": "DataflowRunner"}, "Missing GCS path option: temp_location"),

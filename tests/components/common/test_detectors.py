@@ -52,9 +52,9 @@ def test_noise_and_the_smallest_pictures_show_no_face(
     assert find_faces(noise(0, *size, 3), detector, 5) == []
 
 
-def test_the_tolerant_cascades_and_mtcnn_find_two_faces(picture: NDArray[np.uint8]) -> None:
+def test_each_finds_two_faces(picture: NDArray[np.uint8]) -> None:
     two = np.hstack([picture, picture[:, ::-1]])
-    for detector in ("haar", "haar_tolerant", "mtcnn"):
+    for detector in DETECTORS:
         left, right = sorted(face.box.left for face in find_faces(two, detector, 30))
         assert left < 48 < 96 < right
 

@@ -48,12 +48,25 @@ def test_a_full_disk_is_said_with_the_cure(
     assert caught.value.errno == 28
 
 
-@pytest.mark.parametrize(("limit", "bound"), [("max\n", None), ("4096\n", 4096), (None, None)])
-def test_a_containers_limit_bounds_what_is_available(
+def test_a_folder_that_is_not_there_is_said_with_the_cure(
+    little_memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(little_memory / "nothing"))
+    with pytest.raises(OSError, match="No such file or directory; set TMPDIR to a folder"):
+        empty_pixels(SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("limit", "bound"),
+    [("max\n", None), ("8192\n", 8192 - 5000 + 900), ("4000\n", 0), (None, None)],
+)
+def test_a_containers_limit_less_what_it_uses_bounds_what_is_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, bound: int | None
 ) -> None:
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     if limit is not None:
-        memory.CGROUP_LIMIT.write_text(limit)
+        (tmp_path / "memory.max").write_text(limit)
+        (tmp_path / "memory.current").write_text("5000\n")
+        (tmp_path / "memory.stat").write_text("anon 4100\ninactive_file 900\n")
     available = available_memory()
-    assert available == bound if bound else available > 4096
+    assert available == bound if bound is not None else available > 10**6

@@ -5,7 +5,7 @@ import pytest
 
 from components.common.faces import FaceCrop
 from components.common.files import read_json
-from components.common.recipe import Recipe, read_recipe, versions, write_recipe
+from components.common.recipe import Recipe, parse_recipe, read_recipe, versions, write_recipe
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,26 @@ def test_the_detector_and_its_version_are_written_down(tmp_path: Path) -> None:
     written = read_json(tmp_path / "recipe.json")
     assert written["face_crop"]["detector"] == "mtcnn"
     assert written["detector_version"] == f"mtcnn {version('mtcnn')}"
+
+
+def test_the_recipe_of_a_model_pushed_by_an_earlier_mien_is_read() -> None:
+    crop = {
+        "min_size": 60,
+        "scale_factor": 1.1,
+        "min_neighbors": 10,
+        "margin": 0.2,
+        "cascades": ["haarcascade_frontalface_default.xml"],
+        "opencv": "4.14.0",
+    }
+    content = {"height": 48, "width": 48, "channels": 1, "face_crop": crop, "labels": []}
+    recipe = Recipe(48, 48, 1, FaceCrop("haar", min_size=60, margin=0.2))
+    assert parse_recipe(content) == recipe
+
+
+def test_a_setting_of_an_earlier_mien_that_would_crop_otherwise_is_refused() -> None:
+    content = {"height": 48, "width": 48, "channels": 1, "face_crop": {"min_neighbors": 3}}
+    with pytest.raises(ValueError, match=r"min_neighbors was 3 and is always 10 now: .*--no-crop"):
+        parse_recipe(content)
 
 
 @pytest.mark.parametrize(
