@@ -8,6 +8,8 @@ from itertools import chain, cycle, groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from components.common import images, landmarks, progress, records
 from components.common.augmentation import Augmentation, augment, draw
 from components.common.beam import ONE_THREAD, cut_into_shards, map_shards
@@ -119,12 +121,16 @@ def write_balanced(
     return [cast(Shard, s) for s in kept if s["records"]], [cast(Shard, c) for c in copies]
 
 
-def runs(copies: Sequence[Copy], num_bytes: int) -> list[tuple[int, list[Copy]]]:
-    """The copies that go into one file, with its number; files of near equal size."""
+def runs(copies: Sequence[Copy], num_bytes: int) -> list[tuple[int, bytes]]:
+    """The copies that go into one file, with its number; files of near equal size.
+
+    As the bytes of an int32 array: a list of them would take as long to get to a worker as to make.
+    """
     if not copies:
         return []
     cut = cut_into_shards(len(copies), num_bytes)
-    return [(number, list(copies[run.start : run.stop])) for number, run in enumerate(cut)]
+    rows = np.array(copies, np.int32)
+    return [(number, rows[run.start : run.stop].tobytes()) for number, run in enumerate(cut)]
 
 
 def _thin_shard(
@@ -144,10 +150,11 @@ def write_copies(
     originals: Sequence[Shard],
     recipe: Recipe,
     augmentation: Augmentation,
-    run: tuple[int, Sequence[Copy]],
+    run: tuple[int, bytes],
 ) -> Shard:
     """Writes one file of copies, whatever shards their originals are in."""
-    number, wanted = run
+    number, rows = run
+    wanted = [Copy(*row) for row in np.frombuffer(rows, np.int32).reshape(-1, 3).tolist()]
     made = (
         _copy(example, copy.number, recipe, augmentation)
         for shard, of_shard in groupby(wanted, key=lambda copy: copy.shard)
