@@ -29,7 +29,14 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from components.common.augmentation import Augmentation
-from components.common.balancing import Balance, TrainExample, plan_balance, runs, write_copies
+from components.common.balancing import (
+    Balance,
+    TrainExample,
+    plan_balance,
+    runs,
+    save_copies,
+    write_copies,
+)
 from components.common.beam import cut_into_shards, map_shards
 from components.common.examples import Example, count_bytes, read_table, write_examples
 from components.common.faces import FaceCrop
@@ -112,7 +119,7 @@ def balance_job(raw_dir: Path, folder: Path) -> Job:
     def work_into(out: Path) -> Callable[[int], Any]:
         for shard in written:
             (out / shard["file"]).hardlink_to(originals / shard["file"])
-        return partial(write_copies, out, written, SMALL, CHANGES)
+        return partial(write_copies, out, written, save_copies(plan, originals), SMALL, CHANGES)
 
     return Job(work_into, runs(plan.copies, 48 * 48 * len(plan.copies)), len(plan.copies))
 
@@ -212,8 +219,10 @@ def main() -> None:
         for times in (1, 4, 16):
             process = context.Process(target=grow, args=(arguments.raw_dir, times, said))
             process.start()
-            images, seconds, memory = said.get()
             process.join()
+            if process.exitcode:
+                raise SystemExit(f"{times} times the pictures: failed")
+            images, seconds, memory = said.get()
             print(
                 f"{times:2} times: {images:9,} pictures {seconds:7.1f} s "
                 f"{seconds / images * 1e6:6.0f} us a picture {memory:6,.0f} MB at most",

@@ -1,6 +1,7 @@
 """Balancing the train split: which of its examples are left out, and which are copied how often."""
 
 import hashlib
+import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -111,26 +112,36 @@ def write_balanced(
     progress.start(len(plan.copies), "copies")
     thin = partial(_thin_shard, folder, originals, plan.left_out)
     kept = map_shards(thin, range(len(originals)), beam, folder) if plan.left_out else originals
-    copy = partial(write_copies, folder, originals, recipe, augmentation)
     one_thread = ONE_THREAD if recipe.height * recipe.width < SMALL else {}
     num_bytes = recipe.height * recipe.width * recipe.channels * len(plan.copies)
-    copies = map_shards(copy, runs(plan.copies, num_bytes), {**one_thread, **beam}, folder)
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder) as plans:
+        copy = partial(
+            write_copies, folder, originals, save_copies(plan, Path(plans)), recipe, augmentation
+        )
+        copies = map_shards(copy, runs(plan.copies, num_bytes), {**one_thread, **beam}, folder)
     unlisted = [originals[shard] for shard in plan.left_out]
     for shard in [*unlisted, *(shard for shard in kept if not shard["records"])]:
         (folder / shard["file"]).unlink()
     return [cast(Shard, s) for s in kept if s["records"]], [cast(Shard, c) for c in copies]
 
 
-def runs(copies: Sequence[Copy], num_bytes: int) -> list[tuple[int, bytes]]:
-    """The copies that go into one file, with its number; files of near equal size.
+def save_copies(plan: Plan, folder: Path) -> Path:
+    """Writes the copies where every worker finds them.
 
-    As the bytes of an int32 array: a list of them would take as long to get to a worker as to make.
+    Not through Beam, which takes as long to hand 500 copies to a worker as they take to make, and
+    breaks off where all elements together are some megabytes ("Invalid PaneInfoEncoding").
     """
+    path = folder / "copies.npy"
+    np.save(path, np.array(plan.copies, np.int32).reshape(-1, len(Copy._fields)))
+    return path
+
+
+def runs(copies: Sequence[Copy], num_bytes: int) -> list[tuple[int, int, int]]:
+    """Number, start and stop of the copies that go into one file; files of near equal size."""
     if not copies:
         return []
     cut = cut_into_shards(len(copies), num_bytes)
-    rows = np.array(copies, np.int32)
-    return [(number, rows[run.start : run.stop].tobytes()) for number, run in enumerate(cut)]
+    return [(number, run.start, run.stop) for number, run in enumerate(cut)]
 
 
 def _thin_shard(
@@ -148,13 +159,14 @@ def _thin_shard(
 def write_copies(
     folder: Path,
     originals: Sequence[Shard],
+    copies: Path,
     recipe: Recipe,
     augmentation: Augmentation,
-    run: tuple[int, bytes],
+    run: tuple[int, int, int],
 ) -> Shard:
     """Writes one file of copies, whatever shards their originals are in."""
-    number, rows = run
-    wanted = [Copy(*row) for row in np.frombuffer(rows, np.int32).reshape(-1, 3).tolist()]
+    number, start, stop = run
+    wanted = [Copy(*row) for row in np.load(copies, mmap_mode="r")[start:stop].tolist()]
     made = (
         _copy(example, copy.number, recipe, augmentation)
         for shard, of_shard in groupby(wanted, key=lambda copy: copy.shard)
