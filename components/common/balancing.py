@@ -111,7 +111,10 @@ def write_balanced(
     """
     progress.start(len(plan.copies), "copies")
     thin = partial(_thin_shard, folder, originals, plan.left_out)
-    kept = map_shards(thin, range(len(originals)), beam, folder) if plan.left_out else originals
+    thinned = dict(
+        zip(plan.left_out, map_shards(thin, [*plan.left_out], beam, folder), strict=True)
+    )
+    kept = [thinned.get(number, shard) for number, shard in enumerate(originals)]
     one_thread = ONE_THREAD if recipe.height * recipe.width < SMALL else {}
     num_bytes = recipe.height * recipe.width * recipe.channels * len(plan.copies)
     with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder) as plans:
@@ -126,11 +129,7 @@ def write_balanced(
 
 
 def save_copies(plan: Plan, folder: Path) -> Path:
-    """Writes the copies where every worker finds them.
-
-    Not through Beam, which takes as long to hand 500 copies to a worker as they take to make, and
-    breaks off where all elements together are some megabytes ("Invalid PaneInfoEncoding").
-    """
+    """Writes the copies where every worker finds them: too many to go through Beam."""
     path = folder / "copies.npy"
     np.save(path, np.array(plan.copies, np.int32).reshape(-1, len(Copy._fields)))
     return path
@@ -148,8 +147,6 @@ def _thin_shard(
     folder: Path, originals: Sequence[Shard], left_out: Mapping[int, Sequence[int]], shard: int
 ) -> Shard:
     """Writes the examples that stay into a file of its own, so that it can be done again."""
-    if shard not in left_out:
-        return originals[shard]
     gone = set(left_out[shard])
     examples = records.read_shard(folder, originals[shard])
     stay = (example for place, example in enumerate(examples) if place not in gone)

@@ -141,7 +141,8 @@ def splits(examples: Path) -> dict[str, int]:
 def load_split(examples: Path, split: str) -> Split:
     """Reads a split, its images decoded, in the order of the shards.
 
-    Several shards at a time, each read once, and its encoded pictures let go as they are decoded.
+    Several shards at a time, whose encoded pictures are let go as they are decoded. The first is
+    read twice: it tells the shapes of all.
 
     Raises:
         CorruptRecordsError: a shard is missing or not the one that was written.
