@@ -8,7 +8,7 @@ Writes:  transformed_examples (TFRecord shards, shards.json, recipe.json, counts
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import figures, images, landmarks, progress, records, tracking
-from components.common.augmentation import Augmentation, augment, draw
+from components.common import images, landmarks, progress, records, tracking
+from components.common.applying import apply_to_encoded
+from components.common.augmentation import Augmentation
 from components.common.balancing import Balance, TrainExample, plan_balance, write_balanced
 from components.common.beam import cut_into_shards, map_shards
+from components.common.before_after import draw_before_after
 from components.common.examples import (
     SPLITS,
     Example,
@@ -30,14 +32,13 @@ from components.common.examples import (
     read_images,
     read_table,
 )
-from components.common.faces import FaceNotFoundError, crop_face
+from components.common.faces import FaceNotFoundError
 from components.common.files import read_json, write_csv, write_json
-from components.common.recipe import Recipe, versions, write_recipe
+from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, Shard
 from tfds_builders.files import remove_parts
 
 OVER_THE_CAP = "over the class's cap"
-SHEET_COLUMNS = 8
 TIMED_PICTURES = 3
 PICTURES_AT_A_TIME = 32
 
@@ -126,9 +127,14 @@ def transform(
     write_json(transformed_examples / "counts.json", counts)
     write_csv(transformed_examples / "rejected.csv", Rejection._fields, rejections)
     shutil.copy(examples / "dataset.json", transformed_examples)
-    sheet = _before_after(examples, table, rejections, recipe, augmentation if copies else None)
-    figures.contact_sheet(sheet, transformed_examples / "before_after.png", columns=SHEET_COLUMNS)
-    tracking.log_params(versions(recipe))
+    draw_before_after(
+        transformed_examples / "before_after.png",
+        examples,
+        table,
+        {rejection.id: rejection.reason for rejection in rejections},
+        recipe,
+        augmentation if copies else None,
+    )
     tracking.log_artifact(transformed_examples / "counts.json")
     tracking.log_artifact(transformed_examples / "before_after.png")
     return counts
@@ -174,16 +180,6 @@ def _require_all_classes(
             )
 
 
-def apply_recipe(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
-    """uint8 [h, w, 3] to uint8 [height, width, channels].
-
-    Raises:
-        FaceNotFoundError: there is no face to crop, or more than one.
-    """
-    face = crop_face(image, recipe.face_crop) if recipe.face_crop else image
-    return images.fit_image(face, recipe.height, recipe.width, recipe.channels)
-
-
 def _transform_shard(
     examples: Path,
     anomalies: Path,
@@ -201,7 +197,7 @@ def _transform_shard(
     while some := list(islice(pictures, PICTURES_AT_A_TIME)):
         whole = [(row, encoded) for row, encoded in some if row.id not in quarantined]
         try:
-            results = _crop_and_fit([encoded for _, encoded in whole], recipe)
+            results = apply_to_encoded([encoded for _, encoded in whole], recipe)
         except images.UndecodableImageError as error:
             raise images.UndecodableImageError(_first_undecodable(whole)) from error
         for (row, _), result in zip(whole, results, strict=True):
@@ -226,16 +222,6 @@ def _transform_shard(
     }
 
 
-def _crop_and_fit(
-    encoded: Sequence[bytes], recipe: Recipe
-) -> list[NDArray[np.uint8] | FaceNotFoundError]:
-    """What the recipe makes of each picture, or why it makes nothing."""
-    if recipe.face_crop is None:
-        size = recipe.height, recipe.width, recipe.channels
-        return list(images.decode_and_fit(encoded, *size)) if encoded else []
-    return [_or_error(images.decode_image(one), recipe) for one in encoded]
-
-
 def _first_undecodable(pictures: Sequence[tuple[Example, bytes]]) -> str:
     for row, encoded in pictures:
         try:
@@ -243,13 +229,6 @@ def _first_undecodable(pictures: Sequence[tuple[Example, bytes]]) -> str:
         except images.UndecodableImageError as error:
             return f"{row.source}: {error}"
     return "a picture that can be decoded alone"
-
-
-def _or_error(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | FaceNotFoundError:
-    try:
-        return apply_recipe(image, recipe)
-    except FaceNotFoundError as error:
-        return error
 
 
 def _record(
@@ -273,46 +252,12 @@ def _seconds_a_picture(examples: Path, anomalies: Path, recipe: Recipe) -> float
     pictures = [encoded for _, encoded in few]
     start = 0.0
     with suppress(images.UndecodableImageError):  # Which is told when its turn comes.
-        _crop_and_fit(pictures[:1], recipe)
+        apply_to_encoded(pictures[:1], recipe)
         start = time.perf_counter()
-        _crop_and_fit(pictures[1:], recipe)
+        apply_to_encoded(pictures[1:], recipe)
     return (time.perf_counter() - start) / TIMED_PICTURES if start else 0.0
 
 
 def _read_quarantined(anomalies: Path) -> dict[str, str]:
     found = read_json(anomalies / "anomalies.json")
     return {entry["id"]: entry["reason"].split(":")[0] for entry in found["quarantined"]}
-
-
-def _before_after(
-    examples: Path,
-    table: Sequence[Example],
-    rejections: Sequence[Rejection],
-    recipe: Recipe,
-    augmentation: Augmentation | None,
-) -> dict[str, list[NDArray[np.uint8]]]:
-    """Rows of a sheet: pictures, what becomes of them, a copy of each; the rejected by reason."""
-    reasons = {rejection.id: rejection.reason for rejection in rejections}
-    kept = [i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons]
-    before = _decoded(examples, table, kept[:SHEET_COLUMNS])
-    after = [apply_recipe(image, recipe) for image in before]
-    sheet = {"before": before, "after": after}
-    if recipe.landmarks != "none":
-        sheet["landmarks"] = [landmarks.drawn(pixels) for pixels in after]
-    if augmentation:
-        names = [table[i].id for i in kept]
-        sheet["a copy"] = [
-            augment(pixels, draw(augmentation, name, 1))
-            for name, pixels in zip(names, after, strict=False)
-        ]
-    for reason in sorted(set(reasons.values()) - {"undecodable"}):
-        of_reason = (i for i, row in enumerate(table) if reasons.get(row.id) == reason)
-        sheet[reason] = _decoded(examples, table, islice(of_reason, SHEET_COLUMNS))
-    return sheet
-
-
-def _decoded(
-    examples: Path, table: Sequence[Example], indices: Iterable[int]
-) -> list[NDArray[np.uint8]]:
-    pictures = read_images(examples, table, list(indices))
-    return [images.decode_image(encoded) for _, encoded in pictures]

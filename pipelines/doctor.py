@@ -23,7 +23,8 @@ PACKAGES = (
     "mtcnn",
 )
 
-OPTIONAL = {"dlib-bin": "optional, 68 facial landmarks, for research only; run `make landmarks`"}
+_LANDMARKS = "optional, 68 facial landmarks, for research only; run `make landmarks`"
+OPTIONAL = {"dlib-bin": _LANDMARKS, "face-recognition-models": _LANDMARKS}
 
 PROGRAMS = {
     "tensorflow_model_server": "optional; Google's Debian package, or the image tensorflow/serving",

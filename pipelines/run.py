@@ -66,6 +66,7 @@ def run_pipeline(request: Request, console: Console) -> Run:
     Raises:
         FileNotFoundError: raw files are missing; says which, where and how to get them.
         UsageError: `until` or `force` names no step, or the root cannot be written.
+        OptionError: an extra that the config wants is not installed; says how to get it.
         StepFailedError: a step failed.
     """
     plan = _plan(request, _raw_digest(request))
@@ -138,21 +139,30 @@ def _raw_digest(request: Request) -> str:
 
 
 def _plan(request: Request, raw_digest: str) -> Plan:
+    from components.common.recipe import parse_recipe, versions
     from pipelines.pipeline import training_pipeline
 
     graph = read_graph(training_pipeline)
     _check_steps(graph, request)
     root = request.root.resolve()
+    sections = request.config.parameters()
+    models = versions(parse_recipe(sections["transform"]))
     return Plan(
         graph=graph,
         parameters={
-            **request.config.parameters(),
+            **sections,
             "raw_dir": str(request.raw_dir.resolve()) if request.raw_dir else "",
             "datasets_dir": str(root / "datasets"),
             "serving_dir": str(root / "serving"),
         },
-        # Where files lie, and which engine does the work, makes no difference.
-        counts_as={"raw_dir": raw_digest, "datasets_dir": "", "beam": {}},
+        # Where files lie, and which engine does the work, makes no difference; which models find
+        # faces does.
+        counts_as={
+            "raw_dir": raw_digest,
+            "datasets_dir": "",
+            "beam": {},
+            "transform": sections["transform"] | models,
+        },
         root=root,
         until=request.until,
         force=request.force,

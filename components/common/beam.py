@@ -90,7 +90,8 @@ def map_shards(
         LostShardError: results are missing.
         Exception: what `work` raised, from whichever worker.
     """
-    pipeline_options = parse_options(_local(options, seconds, len(shards)))
+    options = _local(options, seconds, len(shards))
+    pipeline_options = parse_options(options)
     if not shards:
         return []  # A job of nothing takes a cluster a quarter of a minute.
     # Cleanup errors: when a job is stopped, threads may still be writing.
@@ -98,6 +99,13 @@ def map_shards(
         prefix=".beam-", dir=folder, ignore_cleanup_errors=True
     ) as place:
         results = Path(place)
+        numbered = list(enumerate(shards))
+        keep = partial(_work_and_keep, work, results, _this_process)
+        elements: Sequence[Any] = numbered
+        do: Callable[[Any], None] = keep
+        if options["runner"] == _LOCAL["runner"]:
+            elements = range(options["direct_num_workers"] or os.cpu_count() or 1)
+            do = partial(_take_turns, keep, numbered, results)
         died: list[str] = []
         try:
             with (
@@ -107,9 +115,9 @@ def map_shards(
             ):
                 (
                     pipeline
-                    | "Shards" >> beam.Create(list(enumerate(shards)))
+                    | "Shards" >> beam.Create(elements)
                     | "Spread" >> beam.Reshuffle()
-                    | "Work" >> beam.Map(partial(_work_and_keep, work, results, _this_process))
+                    | "Work" >> beam.Map(do)
                 )
         except BaseException as error:
             if died:
@@ -240,6 +248,24 @@ def _work_and_keep(
         raise
 
 
+def _take_turns(
+    work: Callable[[tuple[int, Shard]], None],
+    numbered: Sequence[tuple[int, Shard]],
+    results: Path,
+    worker: int,
+) -> None:
+    """Does the shards that no other worker on this machine has taken.
+
+    The local engine deals elements out beforehand, and one worker would wait for the other's last.
+    """
+    for number, shard in numbered:
+        try:
+            (results / f"{number}.taken").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        work((number, shard))
+
+
 def _raised_by_work(results: Path) -> Exception | None:
     """The exception that ended the job: itself, or from another process its kind and its text."""
     if str(results) in _raised:
@@ -262,8 +288,8 @@ def cut_into_shards(count: int, num_bytes: int = 0) -> list[range]:
 
     Args:
         count: of the images.
-        num_bytes: of all of them; larger images make shorter runs, since they take longer, and
-            workers that get the same number of runs then end at about the same time.
+        num_bytes: of all of them; larger images make shorter runs, since they take longer, so that
+            workers end at about the same time.
     """
     fitting = BYTES_A_SHARD * count // max(num_bytes, 1)
     images = min(IMAGES_A_SHARD, max(LEAST_IMAGES_A_SHARD, fitting))

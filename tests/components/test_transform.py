@@ -21,7 +21,7 @@ from components.common.examples import (
     read_table,
     write_examples,
 )
-from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
+from components.common.faces import FaceCrop
 from components.common.files import file_digests, read_json, write_json
 from components.common.recipe import Recipe, read_recipe
 from components.common.records import load_split, read_shards
@@ -31,7 +31,6 @@ from components.transform import (
     EmptyClassError,
     LostExamplesError,
     Rejection,
-    apply_recipe,
     count,
     transform,
 )
@@ -255,19 +254,6 @@ def test_pictures_without_a_face_may_stay_whole(
     np.testing.assert_array_equal(blank, np.full((96, 96, 3), 90, np.uint8))
 
 
-def test_an_image_with_two_faces_is_rejected_or_cropped_to_the_larger(
-    face_png: Callable[..., bytes],
-) -> None:
-    small, large = (
-        images.decode_image(face_png("happy", n, size)) for n, size in ((0, 64), (1, 128))
-    )
-    two = np.full((128, 192, 3), 200, np.uint8)
-    two[:64, :64], two[:, 64:] = small, large
-    with pytest.raises(FaceNotFoundError, match="more than one face found"):
-        apply_recipe(two, Recipe(32, 32, 1, FaceCrop("mtcnn")))
-    assert crop_face(two, FaceCrop("mtcnn", if_several="largest")).shape[0] > 64
-
-
 @pytest.fixture(scope="module")
 def odd_examples(
     make_examples: Callable[..., Path],
@@ -372,16 +358,6 @@ def test_quarantined_images_are_left_out_without_a_crop_too(
     counts = run(odd_examples, tmp_path, odd_anomalies)
     assert counts["train"]["rejected"] == {"undecodable": 1}
     assert "sad/cut.png" not in load_split(tmp_path, "train").sources
-
-
-def test_the_recipe_crops_then_fits(face_png: Callable[..., bytes]) -> None:
-    picture = images.decode_image(face_png("happy", 0))
-    crop = FaceCrop(margin=0.1)
-    face = crop_face(picture, crop)
-    cropped = apply_recipe(picture, Recipe(32, 28, 3, crop))
-    np.testing.assert_array_equal(cropped, images.fit_image(face, 32, 28, 3))
-    whole = apply_recipe(picture, Recipe(32, 28, 3, None))
-    np.testing.assert_array_equal(whole, images.fit_image(picture, 32, 28, 3))
 
 
 def shard(count: int) -> records.Shard:

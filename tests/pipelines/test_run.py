@@ -144,6 +144,33 @@ def test_a_changed_parameter_runs_its_step_and_what_follows(
     assert "parameter trainer.epochs was 3, is 2" in finished.stdout
 
 
+def test_another_version_of_the_detector_runs_transform_again(
+    mien: Mien, tiny_config: Path, tiny_root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "opencv_python_headless-99.0.dist-info" / "METADATA"
+    other.parent.mkdir()
+    other.write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 99.0\n")
+    options = ("--root", tiny_root, "--until", "transform")
+    finished = mien("run", tiny_config, *options, env=environment | {"PYTHONPATH": str(tmp_path)})
+    assert finished.returncode == 0, finished.stderr
+    assert list(states(tiny_root).values())[:4] == ["reused"] * 3 + ["executed"]
+    reason = read_run(tiny_root)["steps"][STEPS.index("transform")]["reason"]
+    assert reason.startswith("parameter transform.detector_version was opencv-python-headless ")
+    assert reason.endswith(", is opencv-python-headless 99.0")
+
+
+def test_a_missing_extra_is_told_before_a_step_runs(
+    mien: Mien, tiny_config: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['dlib'] = None\n")
+    options = ("--root", tmp_path / "root", "--set", "transform.landmarks=pixels")
+    finished = mien("run", tiny_config, *options, env=environment | {"PYTHONPATH": str(tmp_path)})
+    assert finished.returncode == 2
+    assert "make landmarks" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (tmp_path / "root").exists()
+
+
 def test_until_and_force(
     mien: Mien, tiny_config: Path, tiny_root: Path, environment: dict[str, str]
 ) -> None:

@@ -115,6 +115,10 @@ def test_progress_is_counted_in_whichever_worker(mode: str, tmp_path: Path) -> N
     assert heard[-1] == "60/60 images (100%)"
 
 
+ELSEWHERE = {"runner": "apache_beam.runners.portability.fn_api_runner.FnApiRunner"}
+"""As for a cluster: an element is a shard, and not a worker."""
+
+
 @pytest.mark.parametrize(("shards_that_run", "there"), [([0, 2], 2), ([0, 1, 1], 2), ([], 0)])
 def test_missing_results_are_noticed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shards_that_run: list[int], there: int
@@ -122,7 +126,21 @@ def test_missing_results_are_noticed(
     create = beam.beam.Create
     monkeypatch.setattr(beam.beam, "Create", lambda _: create([(n, n) for n in shards_that_run]))
     with pytest.raises(LostShardError, match=f"{there} results for 3 shards"):
-        map_shards(square, range(3), OPTIONS, tmp_path)
+        map_shards(square, range(3), ELSEWHERE, tmp_path)
+
+
+def test_a_cluster_is_given_a_shard_an_element(tmp_path: Path) -> None:
+    expected = map_shards(square, range(9), OPTIONS, tmp_path)
+    assert map_shards(square, range(9), ELSEWHERE, tmp_path) == expected
+
+
+def test_a_worker_that_the_local_engine_loses_costs_no_shard(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    create = beam.beam.Create
+    monkeypatch.setattr(beam.beam, "Create", lambda workers: create(list(workers)[1:]))
+    two = {**OPTIONS, "direct_num_workers": 2}
+    assert [r["square"] for r in map_shards(square, range(5), two, tmp_path)] == [0, 1, 4, 9, 16]
 
 
 THREADS = {
