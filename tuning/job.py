@@ -1,0 +1,71 @@
+"""A search as a folder: what is searched, and the arrays that it is searched on.
+
+The folder is all that a worker needs, in this process, another one, or on a machine with a GPU
+that has neither TensorFlow nor TFRecords: `python -m tuning FOLDER`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Job(NamedTuple):
+    """What is searched, and how.
+
+    Attributes:
+        hypermodel: one of `tuning.hypermodels.HYPERMODELS`.
+        image_shape: height, width and channels of a picture.
+        classes: how many.
+        oracle: one of `tuning.search.ORACLES`.
+        objective: a metric of the training's logs, e.g. `val_accuracy`.
+        max_trials: the budget; Hyperband and grid may end below it.
+        minutes: the budget in time, of all starts of the search together; None: no limit.
+        epochs: of a trial; with Hyperband of the longest ones.
+        patience: a trial ends after that many epochs without a better objective; None: never.
+        batch_size: images a step.
+        precision: Keras's dtype policy, e.g. `float32` or `mixed_float16`.
+        seed: of the oracle, and of every trial's weights and order of images.
+    """
+
+    hypermodel: str
+    image_shape: tuple[int, int, int]
+    classes: int
+    oracle: str
+    objective: str
+    max_trials: int
+    minutes: float | None
+    epochs: int
+    patience: int | None
+    batch_size: int
+    precision: str
+    seed: int
+
+
+class Arrays(NamedTuple):
+    """Images uint8 [n, height, width, channels] and labels int64 [n]."""
+
+    images: Any
+    labels: Any
+
+
+def save_job(folder: Path, job: Job, train: Arrays, validation: Arrays) -> None:
+    """Fills a folder with the job; the images are mapped, not copied, by whoever reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, arrays in (("train", train), ("validation", validation)):
+        np.save(folder / f"{name}_images.npy", arrays.images)
+        np.save(folder / f"{name}_labels.npy", arrays.labels)
+    (folder / "job.json").write_text(json.dumps(job._asdict(), indent=1))
+
+
+def load_job(folder: Path) -> tuple[Job, Arrays, Arrays]:
+    """The job in a folder, its train and its validation arrays."""
+    content = json.loads((folder / "job.json").read_text())
+    content["image_shape"] = tuple(content["image_shape"])
+    return Job(**content), _arrays(folder, "train"), _arrays(folder, "validation")
+
+
+def _arrays(folder: Path, name: str) -> Arrays:
+    images = np.load(folder / f"{name}_images.npy", mmap_mode="r")
+    return Arrays(images, np.load(folder / f"{name}_labels.npy"))
