@@ -39,9 +39,10 @@ import tensorflow as tf
 
 from components.common import memory
 from components.common.records import Record, load_split, read_shard, read_shards
-from tuning.fitting import _Batches
+from tuning.batches import Batches
 
 BATCH_SIZE = 64
+CLASSES = 7
 LIMITS = "limit: decoding, memcpy"
 
 
@@ -72,13 +73,13 @@ def open_keras(folder: Path) -> Any:
     )
 
 
-def open_mien(examples: Path) -> _Batches:
+def open_mien(examples: Path) -> Batches:
     """The pictures as the Trainer reads them."""
     split = load_split(examples, "train")
-    return _Batches(split.images, split.labels, batch_size=BATCH_SIZE)
+    return Batches(split.images, split.labels, CLASSES, batch_size=BATCH_SIZE)
 
 
-def mien_epoch(batches: _Batches) -> Iterator[Any]:
+def mien_epoch(batches: Batches) -> Iterator[Any]:
     """Each batch in tensors, as Keras's dataset yields them."""
     batches.shuffle(seed=0, epoch=1)
     for index in range(len(batches)):

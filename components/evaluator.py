@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from components.common import figures, progress, records, tracking
+from components.common.classifiers import load_classifier
 from components.common.files import write_json
 from components.common.predictions import write_predictions
 from components.common.recipe import read_recipe
 from components.common.records import Split
-from tuning.heads import with_class_probabilities
 
 Metric = Callable[[NDArray[np.int64], NDArray[np.float32]], float]
 
@@ -98,7 +97,7 @@ def evaluate(
 
     Args:
         transformed_examples: what Transform wrote.
-        model: what Trainer wrote.
+        model: what Trainer or the baseline wrote.
         evaluation: folder to fill.
         blessing: folder to fill.
         thresholds: a bound for each metric named, from below, for `log_loss` from above.
@@ -109,13 +108,11 @@ def evaluate(
     _, labels = read_recipe(transformed_examples)
     there = records.splits(transformed_examples)
     judged = next(split for split in ("test", "validation", "train") if split in there)
-    classifier = with_class_probabilities(keras.models.load_model(model / "model.keras"))
+    classify = load_classifier(model)
 
     progress.say(f"{there[judged]:,} images of {judged}")
     split = records.load_split(transformed_examples, judged)
-    # Batch by batch, since `predict` would copy all images into memory, twice.
-    batches = (split.images[start : start + 256] for start in range(0, len(split), 256))
-    probabilities = np.concatenate([classifier.predict_on_batch(batch) for batch in batches])
+    probabilities = classify(split)
     write_predictions(evaluation / "predictions.csv", split.ids, split.labels, probabilities)
     values = bootstrap(split, probabilities, resamples=resamples, seed=seed)
     matrix = sk.confusion_matrix(

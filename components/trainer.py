@@ -4,6 +4,7 @@ Reads:   transformed_examples, best_hyperparameters
 Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, model.json)
 """
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,16 @@ import tensorflow as tf
 
 from components.common import figures, progress, records, tracking
 from components.common.export import export_saved_model
+from components.common.features import inputs_of
 from components.common.files import read_json, write_json
-from components.common.recipe import Recipe, read_recipe
-from tuning.fitting import StoppingRule, best_epoch, fit
-from tuning.hypermodels import get_hypermodel
+from components.common.recipe import read_recipe
+from tuning.accelerator import compile_for_device, dtype_policy, has_gpu
+from tuning.backbones import on_top
+from tuning.fitting import fit
+from tuning.hypermodels import frozen_part, get_hypermodel
+from tuning.job import Arrays
+from tuning.rules import ReduceRateRule, StoppingRule, best_epoch
+from tuning.task import Task
 
 WARM_UP_IMAGES = 4
 
@@ -30,8 +37,10 @@ def train(
     *,
     epochs: int,
     rule: StoppingRule,
+    reduce_rate: ReduceRateRule | None = None,
     seed: int,
     work_dir: Path,
+    features_dir: Path,
 ) -> list[dict[str, float]]:
     """Trains, keeps the best epoch, exports it; returns the history, a row an epoch.
 
@@ -41,32 +50,51 @@ def train(
         model: folder to fill.
         epochs: at most so many.
         rule: when training ends before, and which epoch is the best.
+        reduce_rate: when the learning rate is reduced; None: the hypermodel's own stands.
         seed: of the weights and the order of the images.
         work_dir: checkpoints; a training that was killed goes on from them.
+        features_dir: keeps the features of frozen backbones.
     """
-    # The same seed gives the same model, on this machine, whether or not it was interrupted.
-    tf.config.experimental.enable_op_determinism()
+    if not has_gpu():
+        # The same seed gives the same model, whether or not it was interrupted. On a GPU it would
+        # cost XLA.
+        tf.config.experimental.enable_op_determinism()
     recipe, labels = read_recipe(transformed_examples)
     best = read_json(best_hyperparameters / "best_hyperparameters.json")
     train_split = records.load_split(transformed_examples, "train")
-    validation = _validation(transformed_examples)
+    steps = math.ceil(len(train_split.labels) / best["batch_size"])
+    shape = (recipe.height, recipe.width, recipe.channels)
+    backbone = frozen_part(best["hypermodel"], best["values"], shape)
+    task = Task(backbone.output_shape[1:] if backbone else shape, len(labels), steps, epochs)
+
+    def inputs(name: str) -> Arrays:
+        split = train_split if name == "train" else records.load_split(transformed_examples, name)
+        return inputs_of(split, name, backbone, transformed_examples, features_dir)
 
     def on_epoch(row: Mapping[str, float]) -> None:
         metrics = {name: value for name, value in row.items() if name != "epoch"}
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
-    trained, history = fit(
-        lambda: _build(best, recipe, len(labels)),
-        (train_split.images, train_split.labels),
-        validation,
-        epochs=epochs,
-        batch_size=best["batch_size"],
-        seed=seed,
-        rule=rule,
-        checkpoints=work_dir / "checkpoints",
-        on_epoch=on_epoch,
-    )
+    with dtype_policy(best["precision"] if has_gpu() else "float32"):
+        fitted, history = fit(
+            lambda: compile_for_device(_build(best, task)),
+            inputs("train"),
+            inputs("validation") if "validation" in records.splits(transformed_examples) else None,
+            classes=len(labels),
+            epochs=epochs,
+            batch_size=best["batch_size"],
+            mixup=best["values"].get("mixup", 0),
+            seed=seed,
+            rule=rule,
+            reduce_rate=reduce_rate,
+            checkpoints=work_dir / "checkpoints",
+            on_epoch=on_epoch,
+        )
+    trained = _build(best, task)  # In float32, whatever it was trained in: others serve it.
+    trained.set_weights(fitted.get_weights())
+    if backbone:
+        trained = on_top(backbone, trained)
     model.mkdir(parents=True, exist_ok=True)
     trained.save(model / "model.keras")
     warm_up = train_split.images[:WARM_UP_IMAGES]
@@ -88,15 +116,7 @@ def train(
     return history
 
 
-def _build(best: Mapping[str, Any], recipe: Recipe, classes: int) -> keras.Model:
+def _build(best: Mapping[str, Any], task: Task) -> keras.Model:
     hp = kt.HyperParameters()
     hp.values.update(best["values"])
-    shape = (recipe.height, recipe.width, recipe.channels)
-    return get_hypermodel(best["hypermodel"])(hp, shape, classes)
-
-
-def _validation(transformed_examples: Path) -> tuple[Any, Any] | None:
-    if "validation" not in records.splits(transformed_examples):
-        return None
-    split = records.load_split(transformed_examples, "validation")
-    return split.images, split.labels
+    return get_hypermodel(best["hypermodel"])(hp, task)

@@ -1,28 +1,37 @@
 """Tuner: searches the hyperparameters with KerasTuner; each trial is a nested MLflow run.
 
 Reads:   transformed_examples
-Writes:  best_hyperparameters (best_hyperparameters.json), tuner_results (trials.json)
+Writes:  best_hyperparameters (best_hyperparameters.json), tuner_results (trials.json, figures)
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
 from components.common import progress, tracking
+from components.common.features import inputs_of
 from components.common.files import write_json
 from components.common.recipe import read_recipe
 from components.common.records import load_split, splits
-from tuning.hypermodels import get_hypermodel
-from tuning.search import Trial, default_values, models_own, search
+from components.common.sweep_figures import draw_sweep
+from components.common.trial_runs import trial_runs
+from tfds_builders.catalog import OptionError
+from tuning.accelerator import BATCH_SIZE, has_gpu, resolve_precision
+from tuning.backbones import BackboneError
+from tuning.hypermodels import frozen_part, get_hypermodel
+from tuning.job import Arrays, Job, save_job
+from tuning.search import default_values, models_own, search, with_fixed
+from tuning.task import Task
+from tuning.trials import Trial, leaderboard, read_trials
+from tuning.workers import search_with_workers
 
 
 class NoTrialCompletedError(RuntimeError):
-    """Every trial failed; what each died of is in its MLflow run."""
+    """Every trial failed; the message has what they died of."""
 
 
 def tune(
@@ -35,9 +44,15 @@ def tune(
     objective: str,
     max_trials: int,
     epochs: int,
-    batch_size: int,
+    batch_size: int | Literal["auto"],
+    precision: str,
     seed: int,
     work_dir: Path,
+    features_dir: Path,
+    minutes: float | None = None,
+    patience: int | None = None,
+    workers: int = 1,
+    fixed: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Writes and returns the best hyperparameters: of a search, or the hypermodel's defaults.
 
@@ -49,62 +64,118 @@ def tune(
         best_hyperparameters: folder to fill.
         tuner_results: folder to fill.
         hypermodel: one of `tuning.hypermodels.HYPERMODELS`.
-        oracle: one of `tuning.search.ORACLES`.
-        objective: a validation metric, e.g. `val_accuracy`.
+        oracle: one of `tuning.oracles.ORACLES`.
+        objective: a validation metric: `val_accuracy`, `val_macro_f1` or `val_loss`.
         max_trials: how many trials at most; 0 takes the defaults.
         epochs: of a trial.
-        batch_size: images a step, in the search and in the training after it.
+        batch_size: images a step, in the search and in the training after it; `auto`: the largest
+            that a GPU holds.
+        precision: one of `tuning.accelerator.PRECISIONS`.
         seed: of the search.
-        work_dir: KerasTuner's state; a search that was killed goes on from it.
+        work_dir: the state of the search; one that was killed goes on from it.
+        features_dir: keeps the features of frozen backbones.
+        minutes: how long trials are started, all starts of the search together; None: no limit.
+        patience: a trial ends after that many epochs without a better objective; None: never.
+        workers: processes that search, one a GPU where there are GPUs; 1: this one alone.
+        fixed: hyperparameters that are set, and not searched, by name.
 
     Raises:
         NoTrialCompletedError: there is nothing to choose from.
+        OptionError: the hypermodel has no hyperparameter of a fixed one's name, or the backbone
+            cannot be had, or takes other pictures.
     """
     recipe, labels = read_recipe(transformed_examples)
-    shape = (recipe.height, recipe.width, recipe.channels)
-    build_hypermodel = get_hypermodel(hypermodel)
-
-    def build(hp: Any) -> Any:
-        return build_hypermodel(hp, shape, len(labels))
-
+    image_shape = (recipe.height, recipe.width, recipe.channels)
+    try:
+        values = _default_values(hypermodel, Task(image_shape, len(labels), 1, epochs), fixed)
+        backbone = frozen_part(hypermodel, values, image_shape)
+    except BackboneError as error:
+        raise OptionError(f"tuner.fixed: {error}") from error
+    job = Job(
+        hypermodel=hypermodel,
+        image_shape=backbone.output_shape[1:] if backbone else image_shape,
+        classes=len(labels),
+        oracle=oracle,
+        objective=objective,
+        max_trials=max_trials,
+        minutes=minutes,
+        epochs=epochs,
+        patience=patience,
+        batch_size=None if batch_size == "auto" else batch_size,
+        precision=resolve_precision(precision),
+        seed=seed,
+        fixed=dict(fixed),
+    )
     trials: list[Trial] = []
-    best: dict[str, Any] = {"hypermodel": hypermodel, "batch_size": batch_size}
     if max_trials == 0:
-        best |= {"values": default_values(build), "chosen_by": "defaults: no search was asked for"}
+        best = _defaults(job, values, "defaults: no search was asked for")
     elif "validation" not in splits(transformed_examples):
-        reason = "defaults: there is no validation split to select on"
-        best |= {"values": default_values(build), "chosen_by": reason}
+        best = _defaults(job, values, "defaults: there is no validation split to select on")
     else:
-        # The same seed finds the same hyperparameters.
-        tf.config.experimental.enable_op_determinism()
-        train = load_split(transformed_examples, "train")
-        validation = load_split(transformed_examples, "validation")
-        trials = search(
-            build,
-            (train.images, train.labels),
-            (validation.images, validation.labels),
-            oracle=oracle,
-            objective=objective,
-            max_trials=max_trials,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            directory=work_dir / "keras_tuner",
-            observe=_observer(max_trials, epochs),
+        train, validation = (
+            inputs_of(
+                load_split(transformed_examples, name),
+                name,
+                backbone,
+                transformed_examples,
+                features_dir,
+            )
+            for name in ("train", "validation")
         )
-        if trials[0].score is None:
-            shutil.rmtree(work_dir)  # The next run tries again, and does not resume failures.
-            raise NoTrialCompletedError(f"none of {len(trials)} trials completed: see MLflow")
-        best |= _choose(trials, objective)
+        trials = _search(job, train, validation, work_dir, workers)
+        best = _choose(trials, objective)
+    best = {"hypermodel": hypermodel, "precision": job.precision, **best}
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
+    for picture in draw_sweep(trials, objective, tuner_results):
+        tracking.log_artifact(picture)
     tracking.log_params({f"best/{name}": value for name, value in best["values"].items()})
     return best
+
+
+def _default_values(hypermodel: str, task: Task, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    def build(hp: Any) -> Any:
+        return get_hypermodel(hypermodel)(hp, task)
+
+    known = default_values(build)
+    for name in fixed:
+        if name not in known:
+            raise OptionError(
+                f"tuner.fixed.{name}: {hypermodel} has no such hyperparameter; it has "
+                + ", ".join(known)
+            )
+    return default_values(with_fixed(build, fixed))
+
+
+def _defaults(job: Job, values: dict[str, Any], chosen_by: str) -> dict[str, Any]:
+    batch_size = job.batch_size or BATCH_SIZE
+    return {"batch_size": batch_size, "values": values, "chosen_by": chosen_by}
+
+
+def _search(
+    job: Job, train: Arrays, validation: Arrays, work_dir: Path, workers: int
+) -> list[Trial]:
+    folder = work_dir / "search"
+    on_change = _follow(job, folder)
+    if workers > 1:
+        save_job(folder, job, train, validation)
+        trials = search_with_workers(folder, workers, on_change)
+    else:
+        if not has_gpu():
+            # The same seed finds the same hyperparameters. On a GPU it would cost XLA.
+            tf.config.experimental.enable_op_determinism()
+        trials = search(job, train, validation, folder, on_change)
+    if not trials or trials[0].score is None:
+        shutil.rmtree(work_dir)  # The next run tries again, and does not resume failures.
+        reasons = "; ".join(dict.fromkeys(trial.reason for trial in trials))
+        raise NoTrialCompletedError(f"none of {len(trials)} trials completed: {reasons}"[:1000])
+    return trials
 
 
 def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
     best = trials[0]
     return {
+        "batch_size": best.batch_size,
         "values": models_own(best.values),
         "chosen_by": f"best {objective} of {len(trials)} trials, {best.score:.4f}",
         "trial": best.id,
@@ -112,23 +183,26 @@ def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
     }
 
 
-def _observer(max_trials: int, epochs: int) -> Any:
-    @contextmanager
-    def observe(trial: str, values: Mapping[str, Any]) -> Iterator[list[Any]]:
-        with tracking.child_run(f"trial {trial}", values):
-            yield [_TrialProgress(f"trial {trial}/{max_trials}", epochs)]
+def _follow(job: Job, folder: Path) -> Callable[[Trial], None]:
+    """Logs the trials of the starts before, and returns what is told those of this one."""
+    log = trial_runs()
+    known = {trial.id: trial for trial in read_trials(folder / "trials")}
+    for trial in known.values():
+        if trial.status != "RUNNING":
+            log(trial)
 
-    return observe
+    def on_change(trial: Trial) -> None:
+        known[trial.id] = trial
+        log(trial)
+        if trial.epochs and trial.status == "RUNNING":
+            progress.say(_standing(job, trial, leaderboard(known.values(), job.objective)[0].score))
+
+    return on_change
 
 
-class _TrialProgress(keras.callbacks.Callback):
-    """Reports every epoch; a class of its own since KerasTuner deep-copies callbacks."""
-
-    def __init__(self, trial: str, epochs: int) -> None:
-        super().__init__()
-        self._trial, self._epochs = trial, epochs
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        logs = logs or {}
-        tracking.log_metrics(logs, step=epoch + 1)
-        progress.say(f"{self._trial}, epoch {epoch + 1}/{self._epochs}, {progress.figures(logs)}")
+def _standing(job: Job, trial: Trial, best: float | None) -> str:
+    """`trial 2/10, epoch 1/5, loss 0.41, ..., best val_accuracy so far 0.912`."""
+    row, epochs = trial.epochs[-1], trial.values.get("tuner/epochs", job.epochs)
+    text = f"trial {trial.id}/{job.max_trials}, epoch {row['epoch']}/{epochs}, "
+    text += progress.figures(row)
+    return text if best is None else f"{text}, best {job.objective} so far {best:.3f}"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,7 @@ SetOption = Annotated[
 ]
 ConfigArgument = Annotated[str, typer.Argument(help="A config's name, or a YAML file.")]
 ModelArgument = Annotated[str | None, typer.Argument(help="A pushed model's name.")]
+Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
 
 
@@ -81,6 +82,54 @@ def run(
     print_result(console, finished, root)
     if require_blessing and finished.blessing != "BLESSED":
         raise typer.Exit(3)
+
+
+@app.command()
+def sweep(
+    config: ConfigArgument,
+    raw_dir: RawDirOption = None,
+    root: RootOption = ROOT,
+    override: SetOption = None,
+    trials: Annotated[int | None, typer.Option(help="How many at most.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long trials are started.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that search; one a GPU, if any.", min=1)
+    ] = None,
+    oracle: Annotated[
+        Oracle | None, typer.Option(help="What proposes the hyperparameters.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zip", help="Writes the search for a machine with a GPU."),
+    ] = None,
+    import_: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FOLDER|ZIP", help="Takes over what such a machine did."),
+    ] = None,
+) -> None:
+    """Searches hyperparameters, or goes on with it: a leaderboard, pictures, runs in MLflow."""
+    from dataclasses import replace
+
+    from pipelines.config import load_config
+    from pipelines.run import Request
+    from pipelines.sweep import export_sweep, import_sweep, print_sweep, run_sweep, with_trials
+
+    options = {"max_trials": trials, "minutes": minutes, "workers": workers, "oracle": oracle}
+    said = [f"tuner.{name}={value}" for name, value in options.items() if value is not None]
+    name, loaded = load_config(config, [*(override or ()), *said])
+    console = _console()
+    request = Request(name, loaded, root, raw_dir, quiet=not _verbose())
+    if import_:
+        print_sweep(console, import_sweep(request, import_), root)
+        return
+    request = replace(request, config=with_trials(loaded, console))
+    if export:
+        images = export_sweep(request, export, console)
+        counts = ", ".join(f"{count:,} of {split}" for split, count in images.items())
+        _print(f"wrote {export}: {export.stat().st_size / 1e6:.1f} MB, images: {counts}")
+        _print(f"there: KERAS_BACKEND=jax python -m tuning {export.name}")
+    else:
+        print_sweep(console, run_sweep(request, console), root)
 
 
 @datasets_app.callback(invoke_without_command=True)
@@ -301,6 +350,8 @@ def _verbose() -> bool:
 def main() -> None:
     """Runs a command; what goes wrong is a line or two on stderr, its exit status as in DESIGN."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Else this process takes all memory of a GPU, which the workers of a search would have.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     try:
         # The app's own option, wherever it stands: Typer wants it in front of the command.
         app(sorted(sys.argv[1:], key=lambda argument: argument != "--verbose"))

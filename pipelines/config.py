@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -189,21 +191,43 @@ class TunerSection(Section):
     """What is searched, and how."""
 
     hypermodel: Literal[HYPERMODELS]  # type: ignore[valid-type]
-    oracle: Literal["random", "hyperband"] = "random"
-    objective: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    oracle: Literal["random", "bayesian", "hyperband", "grid"] = "random"
+    objective: Literal["val_accuracy", "val_loss", "val_macro_f1"] = "val_accuracy"
     max_trials: int = Field(10, ge=0)
+    minutes: float | None = Field(None, gt=0)
+    workers: int = Field(1, ge=1)
     epochs: int = Field(10, ge=1)
-    batch_size: int = Field(32, ge=1)
+    patience: int | None = Field(None, ge=1)
+    batch_size: int | Literal["auto"] = 32
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     seed: int = 0
+    fixed: dict[str, int | float | str | bool] = {}
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _number_or_auto(cls, batch_size: Any) -> Any:
+        if batch_size != "auto" and (type(batch_size) is not int or batch_size < 1):
+            raise ValueError("say how many images, or auto: as many as a GPU holds")
+        return batch_size
+
+
+class ReduceRateSection(Section):
+    """When the learning rate is reduced: see `tuning.rules.ReduceRateRule`."""
+
+    monitor: Literal["val_loss", "val_accuracy", "val_macro_f1", "loss"] = "val_loss"
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience: int = Field(2, ge=1)
+    min_rate: float = Field(0.00001, ge=0)
 
 
 class TrainerSection(Section):
-    """How long is trained, and which epoch is kept."""
+    """How long is trained, at which rate, and which epoch is kept."""
 
     epochs: int = Field(20, ge=1)
     stop_at_accuracy: float | None = Field(None, gt=0, le=1)
     patience: int | None = Field(None, ge=1)
-    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    monitor: Literal["val_accuracy", "val_loss", "val_macro_f1"] = "val_accuracy"
+    reduce_rate: ReduceRateSection | None = None
     seed: int = 0
 
 
@@ -247,15 +271,34 @@ class PusherSection(Section):
         return name
 
 
-class Config(Section):
-    """A run of the pipeline, whole."""
+class BaselineSection(Section):
+    """What is searched of the landmark SVM, and how: see `components.baseline`."""
 
+    kernels: list[Literal["linear", "poly"]] = Field(["linear"], min_length=1)
+    oracle: Literal["random", "bayesian", "grid"] = "random"
+    objective: Literal["val_accuracy", "val_macro_f1", "val_loss"] = "val_accuracy"
+    max_trials: int = Field(0, ge=0)
+    seed: int = 0
+
+
+ONLY_IN = {
+    "training": {"tuner", "trainer", "infra_validator", "pusher"},
+    "baseline": {"baseline"},
+}
+"""The sections that one pipeline alone takes."""
+
+
+class Config(Section):
+    """A run of a pipeline, whole; a section that another pipeline takes counts for nothing."""
+
+    pipeline: Literal["training", "baseline"] = "training"
     dataset: DatasetSection
     split: SplitSection = Field(default_factory=lambda: SplitSection())
     example_validator: ExampleValidatorSection = ExampleValidatorSection()
-    transform: TransformSection = TransformSection()
+    transform: TransformSection = Field(TransformSection(), validate_default=True)
     tuner: TunerSection
     trainer: TrainerSection = TrainerSection()
+    baseline: BaselineSection = BaselineSection()
     evaluator: EvaluatorSection = EvaluatorSection()
     infra_validator: InfraValidatorSection = InfraValidatorSection()
     pusher: PusherSection
@@ -263,7 +306,20 @@ class Config(Section):
 
     def parameters(self) -> dict[str, Any]:
         """The pipeline's parameters: a dict a section, without the None that KFP does not know."""
-        return self.model_dump(mode="json", exclude_none=True)
+        of_others = set(chain(*(ONLY_IN[name] for name in ONLY_IN if name != self.pipeline)))
+        return self.model_dump(mode="json", exclude_none=True, exclude={"pipeline", *of_others})
+
+    @field_validator("transform")
+    @classmethod
+    def _baseline_has_landmarks(
+        cls, transform: TransformSection, info: ValidationInfo
+    ) -> TransformSection:
+        if info.data.get("pipeline") == "baseline" and transform.landmarks == "none":
+            raise ValueError(
+                "landmarks is none, and the baseline sees nothing else: "
+                "say transform.landmarks=scale_free"
+            )
+        return transform
 
 
 def config_names() -> list[str]:

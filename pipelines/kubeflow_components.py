@@ -119,6 +119,7 @@ def transform(
 def tuner(
     transformed_examples: Input[Dataset],
     parameters: dict,
+    features_dir: str,
     best_hyperparameters: Output[Artifact],
     tuner_results: Output[Artifact],
 ):
@@ -132,6 +133,7 @@ def tuner(
         Path(best_hyperparameters.path),
         Path(tuner_results.path),
         work_dir=Path(f"{tuner_results.path}.work"),
+        features_dir=Path(features_dir or f"{tuner_results.path}.work"),
         **plain(parameters),
     )
     best_hyperparameters.metadata["chosen_by"] = best["chosen_by"]
@@ -142,15 +144,17 @@ def trainer(
     transformed_examples: Input[Dataset],
     best_hyperparameters: Input[Artifact],
     parameters: dict,
+    features_dir: str,
     model: Output[Model],
 ):
     from pathlib import Path
 
     from components.trainer import train
     from pipelines.parameters import plain
-    from tuning.fitting import StoppingRule
+    from tuning.rules import ReduceRateRule, StoppingRule
 
     parameters = plain(parameters)
+    reduce_rate = parameters.get("reduce_rate")
     history = train(
         Path(transformed_examples.path),
         Path(best_hyperparameters.path),
@@ -161,10 +165,34 @@ def trainer(
             patience=parameters.get("patience"),
             monitor=parameters["monitor"],
         ),
+        reduce_rate=reduce_rate and ReduceRateRule(**reduce_rate),
         seed=parameters["seed"],
         work_dir=Path(f"{model.path}.work"),
+        features_dir=Path(features_dir or f"{model.path}.work"),
     )
     model.metadata["epochs"] = len(history)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def baseline(
+    transformed_examples: Input[Dataset],
+    parameters: dict,
+    model: Output[Model],
+    best_hyperparameters: Output[Artifact],
+    tuner_results: Output[Artifact],
+):
+    from pathlib import Path
+
+    from components.baseline import train_baseline
+    from pipelines.parameters import plain
+
+    model.metadata["warnings"] = train_baseline(
+        Path(transformed_examples.path),
+        Path(model.path),
+        Path(best_hyperparameters.path),
+        Path(tuner_results.path),
+        **plain(parameters),
+    )
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -28,11 +28,13 @@ def compile_pipeline(
         raise UsageError(f"-o {output}: wanted a .yaml file in a folder that is there")
     from kfp import compiler
 
-    from pipelines.pipeline import training_pipeline
+    from pipelines.pipeline import PIPELINES
 
+    pipeline = PIPELINES[config.pipeline]
     folders = {"raw_dir": raw_dir, "serving_dir": serving_dir}
+    taken = {name: path for name, path in folders.items() if name in pipeline.component_spec.inputs}
     compiler.Compiler().compile(
-        training_pipeline, str(output), pipeline_parameters={**config.parameters(), **folders}
+        pipeline, str(output), pipeline_parameters={**config.parameters(), **taken}
     )
     if image != IMAGE:
         output.write_text(output.read_text().replace(f"image: {IMAGE}\n", f"image: {image}\n"))

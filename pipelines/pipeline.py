@@ -1,8 +1,32 @@
-"""The DAG, written once: the local runner walks the compiled graph and Kubeflow runs it."""
+"""The DAGs, written once: the local runner walks the compiled graph and Kubeflow runs it."""
+
+from typing import Any
 
 from kfp import dsl
 
 from pipelines import kubeflow_components as c
+
+
+def _transformed_examples(
+    dataset: Any,
+    split: Any,
+    example_validator: Any,
+    transform: Any,
+    beam: Any,
+    raw_dir: Any,
+    datasets_dir: Any,
+) -> Any:
+    """The steps that all pipelines begin with."""
+    examples = c.example_gen(
+        dataset=dataset, split=split, beam=beam, raw_dir=raw_dir, datasets_dir=datasets_dir
+    ).outputs["examples"]
+    statistics = c.statistics_gen(examples=examples, beam=beam).outputs["statistics"]
+    anomalies = c.example_validator(
+        examples=examples, statistics=statistics, parameters=example_validator, beam=beam
+    ).outputs["anomalies"]
+    return c.transform(
+        examples=examples, anomalies=anomalies, parameters=transform, beam=beam
+    ).outputs["transformed_examples"]
 
 
 @dsl.pipeline(name="mien-training", description="From raw pictures to a pushed model.")
@@ -19,26 +43,21 @@ def training_pipeline(
     beam: dict,
     raw_dir: str = "",
     datasets_dir: str = "",
+    features_dir: str = "",
     serving_dir: str = "",
 ) -> None:
     """Each parameter is a section of the config; the folders are the runner's to say."""
-    examples = c.example_gen(
-        dataset=dataset, split=split, beam=beam, raw_dir=raw_dir, datasets_dir=datasets_dir
-    ).outputs["examples"]
-    statistics = c.statistics_gen(examples=examples, beam=beam).outputs["statistics"]
-    anomalies = c.example_validator(
-        examples=examples, statistics=statistics, parameters=example_validator, beam=beam
-    ).outputs["anomalies"]
-    transformed_examples = c.transform(
-        examples=examples, anomalies=anomalies, parameters=transform, beam=beam
-    ).outputs["transformed_examples"]
+    transformed_examples = _transformed_examples(
+        dataset, split, example_validator, transform, beam, raw_dir, datasets_dir
+    )
     best_hyperparameters = c.tuner(
-        transformed_examples=transformed_examples, parameters=tuner
+        transformed_examples=transformed_examples, parameters=tuner, features_dir=features_dir
     ).outputs["best_hyperparameters"]
     model = c.trainer(
         transformed_examples=transformed_examples,
         best_hyperparameters=best_hyperparameters,
         parameters=trainer,
+        features_dir=features_dir,
     ).outputs["model"]
     verdict = c.evaluator(
         transformed_examples=transformed_examples, model=model, parameters=evaluator
@@ -56,3 +75,31 @@ def training_pipeline(
         parameters=pusher,
         serving_dir=serving_dir,
     )
+
+
+@dsl.pipeline(name="mien-baseline", description="From raw pictures to a judged landmark SVM.")
+def baseline_pipeline(
+    dataset: dict,
+    split: dict,
+    example_validator: dict,
+    transform: dict,
+    baseline: dict,
+    evaluator: dict,
+    beam: dict,
+    raw_dir: str = "",
+    datasets_dir: str = "",
+) -> None:
+    """What the networks are measured against; it is judged like them, and never pushed."""
+    transformed_examples = _transformed_examples(
+        dataset, split, example_validator, transform, beam, raw_dir, datasets_dir
+    )
+    trained = c.baseline(transformed_examples=transformed_examples, parameters=baseline)
+    c.evaluator(
+        transformed_examples=transformed_examples,
+        model=trained.outputs["model"],
+        parameters=evaluator,
+    )
+
+
+PIPELINES = {"training": training_pipeline, "baseline": baseline_pipeline}
+"""As `pipeline` in a config names them."""

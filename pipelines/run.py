@@ -14,6 +14,7 @@ from rich.console import Console
 from components.common import tracking
 from components.common.quiet import output_to
 from pipelines import display
+from pipelines.backbones import with_files
 from pipelines.config import Config
 from pipelines.errors import UsageError
 from pipelines.folds import mean_over_folds
@@ -87,11 +88,11 @@ def run_folds(request: Request, console: Console) -> Run:
         As `run_pipeline`.
     """
     request = replace(request, until=request.until or LAST_STEP_OF_A_FOLD)
-    if request.until in STEPS_OF_NO_FOLD:
-        raise UsageError(f"--until {request.until}: the model of a fold is judged, not pushed")
     requests = [_of_fold(request, fold) for fold in range(request.config.split.kfold)]
     raw_digest = _raw_digest(request)
     plans = [_plan(of_fold, raw_digest) for of_fold in requests]
+    if request.until in STEPS_OF_NO_FOLD:
+        raise UsageError(f"--until {request.until}: the model of a fold is judged, not pushed")
     done: list[Run] = []
     with _opened(request, [f"fold_{fold}" for fold in range(len(plans))]) as run:
         root = request.root.resolve()
@@ -140,27 +141,31 @@ def _raw_digest(request: Request) -> str:
 
 def _plan(request: Request, raw_digest: str) -> Plan:
     from components.common.recipe import parse_recipe, versions
-    from pipelines.pipeline import training_pipeline
+    from pipelines.pipeline import PIPELINES
 
-    graph = read_graph(training_pipeline)
+    graph = read_graph(PIPELINES[request.config.pipeline])
     _check_steps(graph, request)
     root = request.root.resolve()
     sections = request.config.parameters()
     models = versions(parse_recipe(sections["transform"]))
+    tuner, tuner_counts_as = with_files(sections.get("tuner", {}), root)
     return Plan(
         graph=graph,
         parameters={
             **sections,
+            "tuner": tuner,
             "raw_dir": str(request.raw_dir.resolve()) if request.raw_dir else "",
             "datasets_dir": str(root / "datasets"),
+            "features_dir": str(root / "features"),
             "serving_dir": str(root / "serving"),
         },
-        # Where files lie, and which engine does the work, makes no difference; which models find
-        # faces does.
+        # Where files lie, and who does the work, makes no difference; which models find faces does.
         counts_as={
             "raw_dir": raw_digest,
             "datasets_dir": "",
+            "features_dir": "",
             "beam": {},
+            "tuner": {key: v for key, v in tuner_counts_as.items() if key != "workers"},
             "transform": sections["transform"] | models,
         },
         root=root,
@@ -184,13 +189,14 @@ def _opened(request: Request, steps: Sequence[str]) -> Iterator[Run]:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     root = request.root.resolve()
     folder = root / "runs" / run_id
+    logged = {"pipeline": request.config.pipeline, **request.config.parameters()}
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise UsageError(f"--root {root}: {error.strerror}") from None
     with (
         _logging_to(folder / "run.log", request.quiet),
-        parent_run(root, request.name, run_id, request.config.parameters()) as mlflow_run_id,
+        parent_run(root, request.name, run_id, logged) as mlflow_run_id,
     ):
         run = Run(request.name, run_id, mlflow_run_id, [Step(step) for step in steps])
         if not mlflow_run_id:

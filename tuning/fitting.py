@@ -2,55 +2,22 @@
 
 A checkpoint is a folder that appears whole, after every epoch: the model with its optimizer, the
 best model so far, the history. The order of the images hangs on the seed and the epoch's number
-alone, and whether to stop on the history alone, so that a resumed training takes the same steps.
+alone, and whether to stop and the learning rate on the history alone, so that a resumed training
+takes the same steps.
 """
 
 import json
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
-History = list[dict[str, float]]
-"""One row an epoch: `epoch` (from 1), the metrics, `learning_rate`."""
-
-
-class StoppingRule(NamedTuple):
-    """When training ends before its last epoch.
-
-    Attributes:
-        at_accuracy: as soon as the train accuracy passes this; None: never.
-        patience: after that many epochs without a better `monitor`; None: never.
-        monitor: the metric that tells the best epoch. Without it in the history (no validation
-            split) the last epoch is the best.
-    """
-
-    at_accuracy: float | None = None
-    patience: int | None = None
-    monitor: str = "val_accuracy"
-
-
-def best_epoch(history: Sequence[Mapping[str, float]], rule: StoppingRule) -> int:
-    """The index of the best epoch; the earliest of equals."""
-    if rule.monitor not in history[-1]:
-        return len(history) - 1
-    sign = 1 if rule.monitor.endswith("loss") else -1
-    values = [sign * row[rule.monitor] for row in history]
-    return min(range(len(values)), key=lambda i: math.inf if math.isnan(values[i]) else values[i])
-
-
-def should_stop(history: Sequence[Mapping[str, float]], rule: StoppingRule) -> bool:
-    """Whether training ends after the last epoch of the history."""
-    if not history:
-        return False
-    if rule.at_accuracy is not None and history[-1]["accuracy"] > rule.at_accuracy:
-        return True
-    stale = len(history) - 1 - best_epoch(history, rule)
-    return rule.patience is not None and stale >= rule.patience
+from tuning.batches import Batches
+from tuning.rules import History, ReduceRateRule, StoppingRule, best_epoch, next_rate, should_stop
 
 
 def fit(
@@ -58,10 +25,13 @@ def fit(
     train: tuple[Any, Any],
     validation: tuple[Any, Any] | None,
     *,
+    classes: int,
     epochs: int,
     batch_size: int,
+    mixup: float = 0.0,
     seed: int,
     rule: StoppingRule,
+    reduce_rate: ReduceRateRule | None = None,
     checkpoints: Path,
     on_epoch: Callable[[Mapping[str, float]], None],
 ) -> tuple[Any, History]:
@@ -71,39 +41,66 @@ def fit(
         build: makes the compiled model.
         train: images uint8 [n, height, width, channels] and labels int64 [n].
         validation: the same, or None.
+        classes: how many.
         epochs: at most so many.
         batch_size: images a step.
-        seed: of the weights, dropout and the order of the images.
+        mixup: of the train images: see `tuning.batches.Batches`.
+        seed: of the weights, dropout, mixup and the order of the images.
         rule: when to stop before, and which epoch is the best.
+        reduce_rate: when the learning rate is reduced; None: the optimizer's own stands.
         checkpoints: folder of the checkpoints.
-        on_epoch: is told each new row of the history.
+        on_epoch: is told each new row of the history, with `seconds`, of the epoch's training and
+            validation, and `images_per_second`, of its training.
 
     Returns:
         The model of the best epoch, and the history.
+
+    Raises:
+        ValueError: the learning rate is to be reduced, and follows a schedule already.
     """
     keras.utils.set_random_seed(seed)
     history, model = _last_checkpoint(checkpoints)
     model = model or build()
+    if reduce_rate:
+        _check_rate_can_be_set(model.optimizer)
     if len(history) < epochs and not should_stop(history, rule):
-        batches = _Batches(*train, batch_size=batch_size)
+        batches = Batches(*train, classes, batch_size=batch_size, mixup=mixup)
+        clock = _Clock(len(train[1]))
 
         def start_epoch(epoch: int, logs: Any) -> None:
             batches.shuffle(seed, epoch)
             _reseed(model, seed, epoch)
+            if reduce_rate and history:
+                model.optimizer.learning_rate = next_rate(history, reduce_rate)
+
+        def end_epoch(epoch: int, logs: Any) -> None:
+            # Times are told, not kept: two trainings of the same steps leave the same history.
+            on_epoch(history[-1] | clock.times)
 
         model.fit(
             batches,
-            validation_data=_Batches(*validation, batch_size=256) if validation else None,
+            validation_data=validation and Batches(*validation, classes, batch_size=256),
             initial_epoch=len(history),
             epochs=epochs,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=start_epoch),
-                _Checkpoint(checkpoints, history, rule, on_epoch),
+                clock,
+                _Checkpoint(checkpoints, history, rule),
+                keras.callbacks.LambdaCallback(on_epoch_end=end_epoch),
             ],
             shuffle=False,  # else Keras shuffles the batches by a generator that nothing restores
             verbose=0,
         )
     return keras.models.load_model(_checkpoint(checkpoints, len(history)) / "best.keras"), history
+
+
+def _check_rate_can_be_set(optimizer: Any) -> None:
+    try:
+        optimizer.learning_rate = float(optimizer.learning_rate)
+    except TypeError as error:
+        raise ValueError(
+            "the learning rate follows a schedule already: leave trainer.reduce_rate out"
+        ) from error
 
 
 def _reseed(model: Any, seed: int, epoch: int) -> None:
@@ -113,45 +110,42 @@ def _reseed(model: Any, seed: int, epoch: int) -> None:
         state.assign(np.random.default_rng([seed, epoch, number]).integers(2**32, size=2))
 
 
-class _Batches(keras.utils.PyDataset):
-    """Batches of arrays that may be larger than memory; Keras copies an array that it is given."""
+class _Clock(keras.callbacks.Callback):
+    """Takes the time of an epoch of so many train images, without that of its checkpoint."""
 
-    def __init__(self, images: Any, labels: Any, *, batch_size: int) -> None:
+    def __init__(self, images: int) -> None:
         super().__init__()
-        self._images, self._labels, self._batch_size = images, labels, batch_size
-        self._order = np.arange(len(labels))
+        self._images = images
+        self.times: dict[str, float] = {}
 
-    def shuffle(self, seed: int, epoch: int) -> None:
-        """Into an order that hangs on the seed and the number of the epoch alone."""
-        self._order = np.random.default_rng([seed, epoch]).permutation(len(self._labels))
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._began = time.perf_counter()
+        self._trained: float | None = None  # There may be no validation.
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._batch_size)
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._trained = time.perf_counter()
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._images[rows], self._labels[rows]
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        ended = time.perf_counter()
+        training = (self._trained or ended) - self._began
+        self.times = {
+            "seconds": ended - self._began,
+            "images_per_second": self._images / training,
+        }
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Writes a checkpoint after each epoch, and stops by the rule."""
+    """Adds each epoch to the history, writes a checkpoint after it, and stops by the rule."""
 
-    def __init__(
-        self,
-        folder: Path,
-        history: History,
-        rule: StoppingRule,
-        on_epoch: Callable[[Mapping[str, float]], None],
-    ) -> None:
+    def __init__(self, folder: Path, history: History, rule: StoppingRule) -> None:
         super().__init__()
-        self._folder, self._history, self._rule, self._on_epoch = folder, history, rule, on_epoch
+        self._folder, self._history, self._rule = folder, history, rule
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
         rate = float(self.model.optimizer.learning_rate)
         self._history.append({"epoch": epoch + 1, **row, "learning_rate": rate})
         self._save()
-        self._on_epoch(self._history[-1])
         self.model.stop_training = should_stop(self._history, self._rule)
 
     def _save(self) -> None:

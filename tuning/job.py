@@ -16,21 +16,24 @@ class Job(NamedTuple):
 
     Attributes:
         hypermodel: one of `tuning.hypermodels.HYPERMODELS`.
-        image_shape: height, width and channels of a picture.
+        image_shape: height, width and channels of a picture; of a frozen backbone's features, how
+            many.
         classes: how many.
-        oracle: one of `tuning.search.ORACLES`.
-        objective: a metric of the training's logs, e.g. `val_accuracy`.
+        oracle: one of `tuning.oracles.ORACLES`.
+        objective: a metric of the training's logs: `val_accuracy`, `val_macro_f1` or `val_loss`.
         max_trials: the budget; Hyperband and grid may end below it.
         minutes: the budget in time, of all starts of the search together; None: no limit.
         epochs: of a trial; with Hyperband of the longest ones.
         patience: a trial ends after that many epochs without a better objective; None: never.
-        batch_size: images a step.
-        precision: Keras's dtype policy, e.g. `float32` or `mixed_float16`.
+        batch_size: images a step; None: the largest that the GPU of the search holds.
+        precision: Keras's dtype policy, or `auto`: what suits the machine of the search. One of
+            `tuning.accelerator.PRECISIONS`.
         seed: of the oracle, and of every trial's weights and order of images.
+        fixed: hyperparameters that are set, and not searched, by name.
     """
 
     hypermodel: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     classes: int
     oracle: str
     objective: str
@@ -38,13 +41,14 @@ class Job(NamedTuple):
     minutes: float | None
     epochs: int
     patience: int | None
-    batch_size: int
+    batch_size: int | None
     precision: str
     seed: int
+    fixed: dict[str, Any] = {}  # noqa: RUF012  (nobody changes it)
 
 
 class Arrays(NamedTuple):
-    """Images uint8 [n, height, width, channels] and labels int64 [n]."""
+    """Images uint8 [n, height, width, channels], or features float32 [n, f]; labels int64 [n]."""
 
     images: Any
     labels: Any

@@ -1,33 +1,28 @@
 """The search: KerasTuner's oracles over a hypermodel, resumed where it was stopped."""
 
 import logging
-import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import keras_tuner as kt
+from keras_tuner.engine.base_tuner import BaseTuner
+
+from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size
+from tuning.hypermodels import get_hypermodel
+from tuning.job import Arrays, Job
+from tuning.oracles import make_oracle
+from tuning.resume import restore
+from tuning.running import Setting, run_trial
+from tuning.task import Task
+from tuning.trials import Trial, leaderboard, read_trials, running_seconds
 
 log = logging.getLogger(__name__)
 
-ORACLES = ("random", "hyperband")
-
-Arrays = tuple[Any, Any]
-"""Images uint8 [n, height, width, channels] and labels int64 [n]."""
-
-Observer = Callable[[str, Mapping[str, Any]], AbstractContextManager[list[Any]]]
-"""Opened around a trial with its id and hyperparameters; gives the callbacks to train with."""
-
-
-class Trial(NamedTuple):
-    """A trial that ended: its number, its hyperparameters, its score or None where it failed."""
-
-    id: str
-    status: str
-    score: float | None
-    values: dict[str, Any]
+# Of a batch size that is searched: beyond, a network learns less from the same epochs.
+_LARGEST_BATCH = 1024
+_STEPS = 8
 
 
 def default_values(build: Callable[[Any], Any]) -> dict[str, Any]:
@@ -37,113 +32,98 @@ def default_values(build: Callable[[Any], Any]) -> dict[str, Any]:
     return dict(hp.values)
 
 
+def with_fixed(build: Callable[[Any], Any], fixed: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """A hypermodel, some of whose hyperparameters are set, and not searched."""
+
+    def build_fixed(hp: Any) -> Any:
+        for name, value in fixed.items():
+            hp.Fixed(name, value)
+        return build(hp)
+
+    return build_fixed
+
+
 def models_own(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters without those that Hyperband adds for its own schedule."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def search(
-    build: Callable[[Any], Any],
+    job: Job,
     train: Arrays,
     validation: Arrays,
-    *,
-    oracle: str,
-    objective: str,
-    max_trials: int,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    directory: Path,
-    observe: Observer,
+    folder: Path,
+    on_change: Callable[[Trial], None],
 ) -> list[Trial]:
     """Runs a search, or the rest of one, and returns its trials, the best first.
 
+    With KerasTuner's variables of a distributed search in the environment, the process is its
+    chief, which hands out trials until there are none left, or a worker, which runs some.
+
     Args:
-        build: from hyperparameters to a compiled model.
+        job: what is searched.
         train: what the trials are fitted to.
         validation: what they are judged on.
-        oracle: one of ORACLES.
-        objective: a metric of the training's logs, e.g. `val_accuracy`.
-        max_trials: the budget; Hyperband may end below it.
-        epochs: of a trial; with Hyperband of the longest ones.
-        batch_size: images a step.
-        seed: of the oracle, and of every trial's weights and order of images.
-        directory: KerasTuner's own state, kept for a resume.
-        observe: opened around each trial.
+        folder: `trials/<id>.json` of each trial, which the search goes on from, and with Hyperband
+            `checkpoints/`; of all processes of a distributed search the same.
+        on_change: is told a trial, of this process, each time that it changes.
+
+    Raises:
+        kt.errors.FatalError: the disk is full, or a file of the hypermodel is missing; the trial
+            is run again by the next start.
     """
-    arguments = {
-        "hypermodel": build,
-        "objective": kt.Objective(objective, "min" if objective.endswith("loss") else "max"),
-        "seed": seed + 1,  # KerasTuner takes 0 for none, and draws one.
-        "directory": str(directory.parent),
-        "project_name": directory.name,
-    }
-    budget = (
-        {"max_epochs": epochs, "factor": 3} if oracle == "hyperband" else {"max_trials": max_trials}
-    )
-    tuner = _resume(_tuner_class(oracle, seed, observe), {**arguments, **budget}, directory)
-    tuner.oracle.max_trials = max_trials
-    # Three failures in a row would end the search with an exception, and lose the trials before.
-    tuner.oracle.max_consecutive_failed_trials = max_trials + 1
-    tuner.search(
-        x=train[0],
-        y=train[1],
-        validation_data=validation,
-        epochs=epochs,
-        batch_size=batch_size,
-        callbacks=[],
-        verbose=0,
-    )
-    return _leaderboard(tuner)
+    records = folder / "trials"
+    oracle = make_oracle(job, lambda: running_seconds(read_trials(records)))
+    batch_size = _batch_size(job, len(train.labels), read_trials(records))
+    build = _builder(job, len(train.labels), batch_size)
+    setting = Setting(job, build, train, validation, folder, batch_size, on_change)
+    tuner = _Tuner(oracle, setting)
+    if tuner.oracle is oracle:  # A worker has the chief's.
+        _warn_of_damage(records)
+        restore(oracle, read_trials(records))
+    tuner.search(verbose=0)
+    return leaderboard(read_trials(records), job.objective)
 
 
-def _tuner_class(oracle: str, seed: int, observe: Observer) -> type[kt.Tuner]:
-    base: Any = {"random": kt.RandomSearch, "hyperband": kt.Hyperband}[oracle]
+class _Tuner(BaseTuner):
+    """Asks the oracle for trials, has them run, and keeps no files of KerasTuner's."""
 
-    class ObservedTuner(base):
-        """Opens the observer around every trial, and starts every trial from the same seed."""
+    def __init__(self, oracle: Any, setting: Setting) -> None:
+        self._setting = setting
+        super().__init__(oracle, setting.build, str(setting.folder.parent), setting.folder.name)
 
-        def run_trial(self, trial: Any, *args: Any, callbacks: list[Any], **kwargs: Any) -> Any:
-            keras.utils.set_random_seed(seed)
-            values = models_own(trial.hyperparameters.values)
-            with observe(_number(trial), values) as observers:
-                callbacks = [*callbacks, *observers]
-                try:
-                    return super().run_trial(trial, *args, callbacks=callbacks, **kwargs)
-                except OSError as error:
-                    # A full disk is no fault of the trial's hyperparameters: it ends the search.
-                    raise kt.errors.FatalError(str(error)) from error
+    def run_trial(self, trial: Any, **_: Any) -> float:
+        return run_trial(self._setting, trial.trial_id, trial.hyperparameters.values)
 
-    return ObservedTuner
+    def save(self) -> None:
+        pass
 
 
-def _number(trial: Any) -> str:
-    """From 1: KerasTuner counts from 0, in more or fewer digits."""
-    return str(int(trial.trial_id) + 1)
+def _builder(job: Job, images: int, batch_size: int) -> Callable[[Any], Any]:
+    task = Task(job.image_shape, job.classes, steps=-(-images // batch_size), epochs=job.epochs)
+    build_hypermodel = get_hypermodel(job.hypermodel)
+    return with_fixed(lambda hp: build_hypermodel(hp, task), job.fixed)
 
 
-def _resume(tuner_class: type[kt.Tuner], arguments: Mapping[str, Any], directory: Path) -> kt.Tuner:
-    """A tuner with the state that is on disk, or without where that state is damaged.
-
-    KerasTuner writes its files in place: killed while it does, it leaves one that cannot be read.
-    """
-    try:
-        return tuner_class(**arguments, overwrite=False)
-    except (ValueError, KeyError, OSError) as error:
-        log.warning("the stopped search cannot be resumed (%s): it starts anew", error)
-        shutil.rmtree(directory)
-        return tuner_class(**arguments)
-
-
-def _leaderboard(tuner: kt.Tuner) -> list[Trial]:
-    trials = [
-        Trial(
-            _number(trial),
-            trial.status,
-            trial.score if trial.status == "COMPLETED" else None,
-            dict(trial.hyperparameters.values),
+def _batch_size(job: Job, images: int, trials: Sequence[Trial]) -> int:
+    """What the job says, else that of the trials before, else the largest that the GPU holds."""
+    if job.batch_size:
+        return job.batch_size
+    if "chief" in os.environ.get("KERASTUNER_TUNER_ID", ""):
+        return BATCH_SIZE  # It trains nothing, and may have no GPU where the workers have one.
+    known = [trial.batch_size for trial in trials if trial.batch_size]
+    if known:
+        return known[0]
+    build = _builder(job, images, BATCH_SIZE)
+    limit = min(_LARGEST_BATCH, images // _STEPS)
+    with dtype_policy(job.precision):
+        return largest_batch_size(
+            lambda: build(kt.HyperParameters()), job.image_shape, job.classes, limit=limit
         )
-        for trial in tuner.oracle.trials.values()
-    ]
-    sign = 1 if tuner.oracle.objective.direction == "min" else -1
-    return sorted(trials, key=lambda t: float("inf") if t.score is None else sign * t.score)
+
+
+def _warn_of_damage(records: Path) -> None:
+    read = {trial.id for trial in read_trials(records)}
+    for path in records.glob("*.json"):
+        if path.stem not in read:
+            log.warning("%s is damaged: trial %s is run again", path, path.stem)

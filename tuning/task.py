@@ -7,13 +7,13 @@ class Task(NamedTuple):
     """What the data say of a model, and how long it will be trained.
 
     Attributes:
-        image_shape: height, width and channels of a picture, pixels 0..255.
+        image_shape: height, width and channels of a picture, pixels 0..255; or (f,), of features.
         classes: how many; two get one sigmoid.
         steps: of an epoch.
         epochs: at most so many.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     classes: int
     steps: int
     epochs: int

@@ -1,12 +1,12 @@
 """The trials of a search: a JSON file each, which appears whole.
 
-KerasTuner's own files say less (no epochs, no reason) and are written in place. These are read by
-whoever follows a search from another process or another machine.
+They are the only state of a search: a stopped one is rebuilt from them, and they are read by
+whoever follows it from another process or another machine.
 """
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,12 +19,15 @@ class Trial(NamedTuple):
     Attributes:
         id: its number, from 1.
         status: as it stands.
-        score: the objective's value; None where it failed, or still runs.
+        score: the objective's best value; None where it failed, or still runs.
         values: its hyperparameters, KerasTuner's own (`tuner/...`) among them.
-        epochs: a row each: `epoch` (from 1), the metrics, `learning_rate`, `seconds`,
-            `images_per_second`.
+        epochs: a row each: `epoch` (from 1), the metrics that are finite, `learning_rate`,
+            `seconds`, `images_per_second` (of the training, without the validation).
         parameters: of its model, 0 where none could be built.
         reason: why it failed.
+        batch_size: images a step.
+        attempts: when each began and when it was last heard of, in Unix seconds; more than one
+            where a trial was interrupted and run again.
     """
 
     id: str
@@ -34,23 +37,46 @@ class Trial(NamedTuple):
     epochs: list[dict[str, float]]
     parameters: int = 0
     reason: str = ""
+    batch_size: int = 0
+    attempts: Sequence[Sequence[float]] = ()
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
-    """Writes `<folder>/<id>.json`."""
+    """Writes `<folder>/<id>.json`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{trial.id}.part"
-    part.write_text(json.dumps(trial._asdict(), indent=1))
+    with part.open("w") as file:
+        json.dump(trial._asdict(), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())  # Else a power failure may leave the new name and no content.
     os.replace(part, folder / f"{trial.id}.json")
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials in a folder, by number."""
-    read = (json.loads(path.read_text()) for path in folder.glob("*.json"))
-    return sorted((Trial(**content) for content in read), key=lambda trial: int(trial.id))
+    """The trials in a folder, by number; a file that is damaged is left out."""
+    read = (read_trial(path) for path in folder.glob("*.json"))
+    return sorted((trial for trial in read if trial), key=lambda trial: int(trial.id))
+
+
+def read_trial(path: Path) -> Trial | None:
+    """The trial in a file; None where there is none, or it is damaged."""
+    try:
+        trial = Trial(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return trial if trial.id == path.stem else None
 
 
 def leaderboard(trials: Iterable[Trial], objective: str) -> list[Trial]:
     """The trials, the best first; those without a score last."""
     sign = 1 if objective.endswith("loss") else -1
     return sorted(trials, key=lambda t: float("inf") if t.score is None else sign * t.score)
+
+
+def running_seconds(trials: Iterable[Trial]) -> float:
+    """For how long at least one trial ran, all starts of the search together."""
+    total, until = 0.0, 0.0
+    for began, heard in sorted(tuple(attempt) for trial in trials for attempt in trial.attempts):
+        total += max(0.0, heard - max(began, until))
+        until = max(until, heard)
+    return total

@@ -12,21 +12,23 @@ from components.common import progress
 from components.common.files import read_json, write_json
 from components.common.records import load_split
 from components.trainer import train
-from tuning.fitting import StoppingRule
 from tuning.heads import classify, compile_classifier
+from tuning.rules import ReduceRateRule, StoppingRule
+from tuning.task import Task
 
 
-def build(hp: Any, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    inputs = keras.Input(image_shape, name="pixels")
+def build(hp: Any, task: Task) -> keras.Model:
+    inputs = keras.Input(task.image_shape, name="pixels")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dense(hp.Choice("units", [4, 8]), activation="relu")(x)
     x = keras.layers.Dropout(0.2)(x)
-    return compile_classifier(keras.Model(inputs, classify(x, classes)), "adam")
+    return compile_classifier(keras.Model(inputs, classify(x, task.classes)), "adam")
 
 
 @pytest.fixture(autouse=True)
 def _hypermodel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "get_hypermodel", lambda name: build)
+    monkeypatch.setattr(trainer, "frozen_part", lambda name, values, shape: None)
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ def run(
             "rule": StoppingRule(),
             "seed": 0,
             "work_dir": tmp_path / f"work-{model.name}",
+            "features_dir": tmp_path / "features",
         }
         return train(examples, tmp_path / "best", model, **(arguments | changed))
 
@@ -111,6 +114,19 @@ def test_without_a_validation_split_the_last_epoch_is_taken(
 def test_it_stops_by_the_rule(run: Callable[..., Any], tmp_path: Path) -> None:
     history = run(tmp_path / "model", epochs=5, rule=StoppingRule(at_accuracy=0.0))
     assert len(history) == 1
+
+
+def test_the_rate_is_reduced_by_its_rule(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hardly_learning(hp: Any, task: Task) -> keras.Model:
+        return compile_classifier(build(hp, task), keras.optimizers.SGD(1e-9))
+
+    monkeypatch.setattr(trainer, "get_hypermodel", lambda name: hardly_learning)
+    rule = ReduceRateRule("val_loss", factor=0.5, patience=1, min_rate=0.0)
+    history = run(tmp_path / "model", reduce_rate=rule)
+    rates = [row["learning_rate"] for row in history]
+    assert rates == pytest.approx([1e-9, 1e-9, 5e-10])
 
 
 def test_progress_is_told_every_epoch(run: Callable[..., Any], tmp_path: Path) -> None:

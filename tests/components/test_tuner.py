@@ -1,5 +1,5 @@
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,34 +7,43 @@ import keras
 import pytest
 import tensorflow as tf
 
+import tuning.search
 from components import tuner
 from components.common import progress
 from components.common.files import read_json
 from components.tuner import NoTrialCompletedError, tune
 from tuning.heads import classify, compile_classifier
+from tuning.job import load_job
+from tuning.task import Task
+from tuning.trials import Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
 Tune = Callable[..., dict[str, Any]]
 
 
-def build(hp: Any, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+def build(hp: Any, task: Task) -> keras.Model:
     units = hp.Choice("units", [2, 4, 8, 16], default=8)
     learning_rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log", default=1e-3)
-    inputs = keras.Input(image_shape, name="pixels")
+    inputs = keras.Input(task.image_shape, name="pixels")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dense(units, activation="relu")(x)
-    model = keras.Model(inputs, classify(x, classes))
+    model = keras.Model(inputs, classify(x, task.classes))
     return compile_classifier(model, keras.optimizers.Adam(learning_rate))
 
 
 DEFAULTS = {"units": 8, "learning_rate": 1e-3}
 
 
+def use(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Any]) -> None:
+    for module in (tuner, tuning.search):
+        monkeypatch.setattr(module, "get_hypermodel", lambda name: build)
+
+
 @pytest.fixture(autouse=True)
 def _small_and_eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """So small a model takes longer to trace than to train."""
-    monkeypatch.setattr(tuner, "get_hypermodel", lambda name: build)
+    use(monkeypatch, build)
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -48,17 +57,20 @@ def run(
 
     def call(splits: tuple[str, ...] = ("train", "validation"), **changed: Any) -> dict[str, Any]:
         examples = tmp_path / "-".join(splits)
-        there = {split: bright_or_dark(16) for split in (*splits, "test")}
-        write_transformed(examples, there, ["sad", "happy"])
-        (examples / "test.tfrecord").unlink()
+        if not examples.exists():
+            there = {split: bright_or_dark(16) for split in (*splits, "test")}
+            write_transformed(examples, there, ["sad", "happy"])
+            (examples / "test.tfrecord").unlink()
         arguments = {
-            "hypermodel": "tiny",
+            "hypermodel": "emoji_cnn",
             "oracle": "random",
             "objective": "val_accuracy",
             "max_trials": 2,
             "epochs": 1,
             "batch_size": 8,
+            "precision": "auto",
             "seed": 0,
+            "features_dir": tmp_path / "features",
             "work_dir": tmp_path / "work",
         }
         return tune(examples, tmp_path / "best", tmp_path / "results", **(arguments | changed))
@@ -78,7 +90,8 @@ def test_without_a_search_the_defaults_are_taken_and_it_says_why(
 ) -> None:
     best = run(**changed)
     assert best == {
-        "hypermodel": "tiny",
+        "hypermodel": "emoji_cnn",
+        "precision": "float32",
         "batch_size": 8,
         "values": DEFAULTS,
         "chosen_by": reason,
@@ -89,7 +102,7 @@ def test_without_a_search_the_defaults_are_taken_and_it_says_why(
 
 @pytest.mark.parametrize(
     ("oracle", "objective", "better"),
-    [("random", "val_loss", min), ("hyperband", "val_accuracy", max)],
+    [("random", "val_loss", min), ("hyperband", "val_macro_f1", max)],
 )
 def test_the_best_trial_is_the_best_by_score(
     run: Tune, tmp_path: Path, oracle: str, objective: str, better: Any
@@ -106,37 +119,82 @@ def test_the_best_trial_is_the_best_by_score(
 
 
 @pytest.mark.parametrize("max_trials", [1, 3])
-def test_when_every_trial_fails_it_says_so(
-    run: Tune, monkeypatch: pytest.MonkeyPatch, max_trials: int
+def test_when_every_trial_fails_it_says_why(
+    run: Tune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_trials: int
 ) -> None:
-    def fits_not(hp: Any, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-        return build(hp, (image_shape[0] + 1, *image_shape[1:]), classes)
+    def fits_not(hp: Any, task: Task) -> keras.Model:
+        height, *rest = task.image_shape
+        return build(hp, task._replace(image_shape=(height + 1, *rest)))
 
-    monkeypatch.setattr(tuner, "get_hypermodel", lambda name: fits_not)
-    with pytest.raises(NoTrialCompletedError):
+    use(monkeypatch, fits_not)
+    with pytest.raises(NoTrialCompletedError, match=f"none of {max_trials} trials.*: ValueError: "):
         run(max_trials=max_trials)
+    use(monkeypatch, build)
+    assert run(max_trials=max_trials)["score"] > 0  # Failures are not resumed.
 
 
-def test_each_trial_is_a_child_run_and_tells_its_progress(
-    run: Tune, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs: dict[str, Mapping[str, Any]] = {}
-    logged: list[tuple[set[str], int]] = []
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[list[Trial]]:
+    """The states that each start of the Tuner logs."""
+    starts: list[list[Trial]] = []
 
-    @contextmanager
-    def child_run(name: str, params: Mapping[str, Any]) -> Iterator[None]:
-        runs[name] = dict(params)
-        yield
+    def trial_runs() -> Callable[[Trial], None]:
+        starts.append([])
+        return starts[-1].append
 
-    monkeypatch.setattr(tuner.tracking, "child_run", child_run)
-    monkeypatch.setattr(
-        tuner.tracking, "log_metrics", lambda logs, step: logged.append((set(logs), step))
-    )
+    monkeypatch.setattr(tuner, "trial_runs", trial_runs)
+    return starts
+
+
+def test_each_trial_is_logged_and_tells_its_progress(run: Tune, logged: list[list[Trial]]) -> None:
     heard: list[str] = []
     with progress.listening(heard.append):
-        run(epochs=2, oracle="hyperband")
-    assert list(runs) == ["trial 1", "trial 2"]
-    assert all(values.keys() == DEFAULTS.keys() for values in runs.values())
+        run(epochs=2)
+    (states,) = logged
+    assert {trial.id for trial in states} == {"1", "2"}
+    assert [trial.id for trial in states if trial.status == "COMPLETED"] == ["1", "2"]
+    assert len(heard) == 4
     assert heard[0].startswith("trial 1/2, epoch 1/2, loss ")
-    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= logged[0][0]
-    assert logged[0][1] == 1
+    assert "best" not in heard[0]
+    assert re.fullmatch(r"trial 2/2, epoch 2/2, .*, best val_accuracy so far \d\.\d{3}", heard[3])
+
+
+class KilledError(BaseException):
+    pass
+
+
+def test_trials_that_ended_before_a_kill_are_logged_in_the_next_run_once(
+    run: Tune, logged: list[list[Trial]]
+) -> None:
+    def kill(text: str) -> None:
+        if text.startswith("trial 2"):
+            raise KilledError
+
+    with pytest.raises(KilledError), progress.listening(kill):
+        run(max_trials=3)
+    assert run(max_trials=3)["chosen_by"].startswith("best val_accuracy of 3 trials")
+    ended = [trial.id for trial in logged[1] if trial.status == "COMPLETED"]
+    assert ended == ["1", "2", "3"]
+    assert [trial.id for trial in logged[1]].count("1") == 1
+
+
+def test_with_workers_the_same_job_is_searched_in_a_folder(
+    run: Tune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[Path, int]] = []
+
+    def search_with_workers(folder: Path, workers: int, on_change: Any) -> list[Trial]:
+        asked.append((folder, workers))
+        job, train, validation = load_job(folder)
+        assert (job.max_trials, job.minutes, len(train.labels)) == (2, 0.5, 16)
+        assert validation.images.shape == (16, 12, 12, 1)
+        return [Trial("1", "COMPLETED", 0.75, {"units": 2}, [], batch_size=8)]
+
+    monkeypatch.setattr(tuner, "search_with_workers", search_with_workers)
+    best = run(workers=3, minutes=0.5)
+    assert asked == [(tmp_path / "work" / "search", 3)]
+    assert (best["score"], best["values"], best["batch_size"]) == (0.75, {"units": 2}, 8)
+
+
+def test_the_batch_size_that_was_found_is_that_of_the_training(run: Tune) -> None:
+    assert run(batch_size="auto", max_trials=1)["batch_size"] == 32

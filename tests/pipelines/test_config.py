@@ -26,6 +26,11 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("transform.face_crop.margn=0", "transform.face_crop.margn: unknown; did you mean margin?"),
         ("tuner.max_trials=many", "tuner.max_trials: 'many' is not possible"),
         ("tuner.max_trials=-1", "tuner.max_trials: -1 is not possible"),
+        ("tuner.batch_size=0", "tuner.batch_size: 0 is not possible: say how many images, or auto"),
+        ("tuner.batch_size=all", "tuner.batch_size: 'all' is not possible: say how many images"),
+        ("tuner.batch_size=true", "tuner.batch_size: True is not possible"),
+        ("tuner.minutes=0", "tuner.minutes: 0 is not possible"),
+        ("tuner.oracle=tpe", "tuner.oracle: 'tpe' is not possible"),
         ("tuner.hypermodel=resnet", "tuner.hypermodel: 'resnet' is not possible"),
         ("split.test=0.9", "split: train, validation and test must add up to 1, not 1.5"),
         ("split.train=0", "split: train, validation and test must add up to 1"),
@@ -39,6 +44,9 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("trainer.epochs='5'", "trainer.epochs: '5' is not possible"),
         ("trainer.epochs=true", "trainer.epochs: True is not possible"),
         ("trainer.epochs=5.0", "trainer.epochs: 5.0 is not possible"),
+        ("trainer.reduce_rate=true", "trainer.reduce_rate: True is not possible: it is a section"),
+        ("trainer.reduce_rate.factr=1", "trainer.reduce_rate.factr: unknown; did you mean factor?"),
+        ("trainer.reduce_rate.factor=1", "trainer.reduce_rate.factor: 1 is not possible"),
         ("trainer.epochs=2024-13-01", "trainer.epochs: '2024-13-01' is not possible"),
         ("split.train=true", "split.train: True is not possible"),
         ("split.method=subjects", "split.method: 'subjects' is not possible: Input should be ''"),
@@ -101,6 +109,32 @@ def test_overrides_are_yaml_and_the_last_wins() -> None:
     )
     assert config.trainer.epochs == 7
     assert config.transform.face_crop is None
+
+
+@pytest.mark.parametrize(
+    ("name", "hypermodel", "batch_size", "epochs"),
+    [
+        ("happy_house", "happy_model", 16, 40),
+        ("happy_or_sad", "emoji_cnn", 10, 20),
+        ("fer2013", "fer_cnn", 64, 100),
+    ],
+)
+def test_a_config_of_an_experiment_takes_its_network_and_its_training(
+    name: str, hypermodel: str, batch_size: int, epochs: int
+) -> None:
+    _, config = load_config(name)
+    assert (config.tuner.hypermodel, config.tuner.max_trials) == (hypermodel, 0)
+    assert (config.tuner.batch_size, config.trainer.epochs) == (batch_size, epochs)
+
+
+def test_the_rate_of_fer2013_is_reduced_and_a_config_on_top_may_leave_that_out() -> None:
+    assert load_config("fer2013")[1].parameters()["trainer"]["reduce_rate"] == {
+        "monitor": "val_loss",
+        "factor": 0.1,
+        "patience": 2,
+        "min_rate": 0.00001,
+    }
+    assert "reduce_rate" not in load_config("fer2013_small")[1].parameters()["trainer"]
 
 
 def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:

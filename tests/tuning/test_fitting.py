@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning.fitting import StoppingRule, best_epoch, fit, should_stop
+from tuning.batches import Batches
+from tuning.fitting import fit
 from tuning.heads import classify, compile_classifier
+from tuning.optimizers import cosine
+from tuning.rules import ReduceRateRule, StoppingRule
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
@@ -18,73 +21,23 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), dtype=np.uint8
 LABELS = np.arange(40) % 3
 
 
-def history_of(metric: str, values: list[float]) -> list[dict[str, float]]:
-    return [{"epoch": n, "accuracy": 0.5, metric: v} for n, v in enumerate(values, start=1)]
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "best"),
-    [
-        ("val_accuracy", [0.5, 0.9, 0.7], 1),
-        ("val_accuracy", [0.5, 0.9, 0.9], 1),
-        ("val_loss", [0.5, 0.2, 0.7], 1),
-        ("val_loss", [0.5, 0.2, 0.2], 1),
-        ("loss", [0.5, 0.4, 0.3], 2),
-    ],
-)
-def test_the_best_epoch_is_the_earliest_of_the_best(
-    monitor: str, values: list[float], best: int
-) -> None:
-    assert best_epoch(history_of(monitor, values), StoppingRule(monitor=monitor)) == best
-
-
-def test_without_the_monitor_the_last_epoch_is_the_best() -> None:
-    assert best_epoch(history_of("loss", [0.1, 0.2]), StoppingRule(monitor="val_loss")) == 1
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "stops"), [(0.998, False), (0.999, False), (0.9991, True), (1.0, True)]
-)
-def test_it_stops_once_the_train_accuracy_is_passed(accuracy: float, stops: bool) -> None:
-    history = [{"accuracy": 1.0}, {"accuracy": accuracy}]
-    assert should_stop(history, StoppingRule(at_accuracy=0.999)) == stops
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "stops"),
-    [
-        ("val_accuracy", [0.9, 0.8], False),
-        ("val_accuracy", [0.9, 0.8, 0.9], True),
-        ("val_accuracy", [0.9, 0.8, 0.95], False),
-        ("val_loss", [0.9, 0.8, 0.85, 0.7], False),
-        ("val_loss", [0.5, 0.8, 0.9], True),
-    ],
-)
-def test_it_stops_after_so_many_epochs_without_a_better_one(
-    monitor: str, values: list[float], stops: bool
-) -> None:
-    rule = StoppingRule(patience=2, monitor=monitor)
-    assert should_stop(history_of(monitor, values), rule) == stops
-
-
-def test_without_a_rule_or_a_history_it_goes_on() -> None:
-    assert not should_stop(history_of("val_accuracy", [0.9, 0.1, 0.1, 0.1]), StoppingRule())
-    assert not should_stop([], StoppingRule(at_accuracy=0.0, patience=0))
-
-
-def build() -> keras.Model:
-    """All that makes a resume hard: an optimizer with state, BatchNormalization, dropout."""
+def build(learning_rate: Any = 0.01) -> keras.Model:
+    """All that makes a resume hard: an optimizer with state, BatchNormalization, random layers."""
     inputs = keras.Input((6, 6, 1))
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Rescaling(1 / 255)(keras.layers.RandomFlip("horizontal")(inputs))
+    x = keras.layers.Flatten()(x)
     x = keras.layers.BatchNormalization()(keras.layers.Dense(8)(x))
     x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(x))
-    return compile_classifier(keras.Model(inputs, classify(x, 3)), keras.optimizers.Adam(0.01))
+    return compile_classifier(
+        keras.Model(inputs, classify(x, 3)), keras.optimizers.Adam(learning_rate)
+    )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Fit:
     def call(name: str, **changed: Any) -> tuple[Any, list[dict[str, float]]]:
         arguments = {
+            "classes": 3,
             "epochs": 4,
             "batch_size": 16,
             "seed": 0,
@@ -120,15 +73,52 @@ def killed_after(epoch: int) -> Callable[[Mapping[str, float]], None]:
     return on_epoch
 
 
-def test_a_training_that_was_killed_takes_the_same_steps(run: Fit) -> None:
-    wanted, history = run("undisturbed")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"mixup": 0.4},
+        {"build": lambda: build(cosine(0.01, 9))},
+        {"reduce_rate": ReduceRateRule("val_accuracy", patience=1)},
+    ],
+    ids=["plain", "mixup", "schedule", "reduced"],
+)
+def test_a_training_that_was_killed_takes_the_same_steps(run: Fit, changed: dict[str, Any]) -> None:
+    changed = {"epochs": 3, **changed}
+    wanted, history = run("undisturbed", **changed)
     with pytest.raises(KilledError):
-        run("killed", on_epoch=killed_after(2))
+        run("killed", on_epoch=killed_after(2), **changed)
     keras.utils.set_random_seed(99)  # Another process has another state.
-    got, resumed = run("killed")
+    got, resumed = run("killed", **changed)
     assert resumed == history
     for one, other in zip(got.get_weights(), wanted.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_rate_is_reduced_while_the_monitor_stands_still(run: Fit) -> None:
+    def hardly_learning() -> keras.Model:
+        inputs = keras.Input((6, 6, 1))
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+        outputs = classify(x, 3)
+        return compile_classifier(keras.Model(inputs, outputs), keras.optimizers.SGD(1e-9))
+
+    rule = ReduceRateRule("val_loss", factor=0.5, patience=1, min_rate=3e-10)
+    _, history = run("a", build=hardly_learning, epochs=4, reduce_rate=rule)
+    rates = [row["learning_rate"] for row in history]
+    assert rates == pytest.approx([1e-9, 1e-9, 5e-10, 3e-10])
+
+
+def test_a_rate_that_follows_a_schedule_is_not_reduced_as_well(run: Fit) -> None:
+    with pytest.raises(ValueError, match="a schedule already: leave trainer"):
+        run("a", build=lambda: build(cosine(0.01, 12)), reduce_rate=ReduceRateRule())
+
+
+def test_times_are_told_and_not_kept(run: Fit) -> None:
+    told: list[Mapping[str, float]] = []
+    _, history = run("a", epochs=1, on_epoch=told.append)
+    assert told[0].keys() - history[0].keys() == {"seconds", "images_per_second"}
+    assert len(PIXELS) / told[0]["images_per_second"] <= told[0]["seconds"]
+    assert told[0].items() >= history[0].items()
 
 
 def test_the_random_state_of_the_process_decides_nothing(run: Fit) -> None:
@@ -141,9 +131,10 @@ def test_the_random_state_of_the_process_decides_nothing(run: Fit) -> None:
 def test_the_model_of_the_best_epoch_is_returned(run: Fit) -> None:
     model, history = run("a", rule=StoppingRule(monitor="val_loss"), epochs=6)
     best = min(row["val_loss"] for row in history)
-    assert model.evaluate(PIXELS[:10], LABELS[:10], verbose=0) == pytest.approx(
-        [best, max(r["val_accuracy"] for r in history if r["val_loss"] == best)]
+    again = model.evaluate(
+        Batches(PIXELS[:10], LABELS[:10], 3, batch_size=10), verbose=0, return_dict=True
     )
+    assert again["loss"] == pytest.approx(best)
 
 
 def test_every_epoch_is_told_once_also_over_a_resume(run: Fit) -> None:

@@ -1,46 +1,87 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, log_loss
 
-from tuning.heads import classify, compile_classifier, with_class_probabilities
+from tuning.batches import Batches
+from tuning.heads import classify, compile_classifier, with_class_probabilities, without_head
 
-FEATURES = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+FEATURES = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
 
 
-def classifier(classes: int) -> keras.Model:
+def classifier(classes: int, label_smoothing: float = 0.0) -> keras.Model:
     inputs = keras.Input((5,))
-    return compile_classifier(keras.Model(inputs, classify(inputs, classes)), "sgd")
+    x = keras.layers.Dense(4)(inputs)
+    return compile_classifier(keras.Model(inputs, classify(x, classes)), "sgd", label_smoothing)
 
 
-@pytest.mark.parametrize(
-    ("classes", "columns", "loss"),
-    [(2, 1, "binary_crossentropy"), (3, 3, "sparse_categorical_crossentropy")],
-)
-def test_two_classes_get_one_sigmoid_and_more_a_softmax(
-    classes: int, columns: int, loss: str
-) -> None:
+def labels_of(classes: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, classes, len(FEATURES))
+
+
+@pytest.mark.parametrize(("classes", "units"), [(2, 1), (3, 3)])
+def test_two_classes_get_one_sigmoid_and_more_a_softmax(classes: int, units: int) -> None:
     model = classifier(classes)
     outputs = model.predict(FEATURES, verbose=0)
-    assert outputs.shape == (6, columns)
+    assert model.get_layer("head").units == units
+    assert outputs.shape == (30, classes)
     assert outputs.dtype == np.float32
-    assert model.loss == loss
     assert ((outputs > 0) & (outputs < 1)).all()
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_sigmoid_is_the_probability_of_class_1() -> None:
+    model = classifier(2)
+    sigmoid = keras.Model(model.input, model.get_layer("head").output)
+    np.testing.assert_array_equal(
+        model.predict(FEATURES, verbose=0)[:, 1:], sigmoid.predict(FEATURES, verbose=0)
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_accuracy_is_of_integer_labels(classes: int) -> None:
-    model = classifier(classes)
-    best = with_class_probabilities(model).predict(FEATURES, verbose=0).argmax(axis=1)
-    half_wrong = np.where(np.arange(6) < 3, best, (best + 1) % classes)
-    assert model.evaluate(FEATURES, half_wrong, verbose=0, return_dict=True)["accuracy"] == 0.5
+def test_loss_and_metrics_are_those_of_sklearn_also_over_batches(classes: int) -> None:
+    model, labels = classifier(classes), labels_of(classes)
+    batches = Batches(FEATURES, labels, classes, batch_size=7)
+    got = model.evaluate(batches, verbose=0, return_dict=True)
+    probabilities = model.predict(FEATURES, verbose=0)
+    answers = probabilities.argmax(axis=1)
+    assert got["loss"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
+    assert got["accuracy"] == pytest.approx((answers == labels).mean())
+    assert got["macro_f1"] == pytest.approx(f1_score(labels, answers, average="macro"))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_class_probabilities_have_a_column_each_and_add_to_one(classes: int) -> None:
-    model = classifier(classes)
-    own = model.predict(FEATURES, verbose=0)
+def test_label_smoothing_spreads_a_share_of_the_label_over_all_classes(classes: int) -> None:
+    model = classifier(classes, label_smoothing=0.3)
+    one_hot = np.eye(classes)[labels_of(classes)]
+    wanted = 0.7 * one_hot + 0.3 / classes
+    loss = -(wanted * np.log(model.predict(FEATURES, verbose=0))).sum(axis=1).mean()
+    got = model.evaluate(FEATURES, one_hot, verbose=0, return_dict=True)["loss"]
+    assert got == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_saved_classifier_needs_no_code_of_ours(tmp_path: Path, classes: int) -> None:
+    model = classifier(classes, label_smoothing=0.1)
+    model.save(tmp_path / "model.keras")
+    batches = Batches(FEATURES, labels_of(classes), classes, batch_size=30)
+    wanted = model.evaluate(batches, verbose=0)
+    assert keras.models.load_model(tmp_path / "model.keras").evaluate(
+        batches, verbose=0
+    ) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_without_its_head_it_gives_features(classes: int) -> None:
+    assert without_head(classifier(classes)).output_shape == (None, 4)
+
+
+def test_a_single_sigmoid_of_another_hand_gets_its_second_column() -> None:
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(inputs))
+    positive = model.predict(FEATURES, verbose=0)
     probabilities = with_class_probabilities(model).predict(FEATURES, verbose=0)
-    assert probabilities.shape == (6, classes)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
-    # The sigmoid is the probability of class 1.
-    np.testing.assert_allclose(probabilities[:, -own.shape[1] :], own, atol=1e-6)
+    np.testing.assert_allclose(probabilities, np.hstack([1 - positive, positive]), atol=1e-6)
+    assert with_class_probabilities(classifier(2)).output_shape == (None, 2)

@@ -1,0 +1,74 @@
+"""Features of a frozen backbone: computed once for the same pictures, whatever is trained on them.
+
+Kept as `<digest>.npy`, float32 [n, f], beside each other in the pipeline root. The digest is of the
+backbone's architecture and weights and of the pictures' shards, so that no run takes another's.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common import progress
+from components.common.records import Split, read_shards
+from tfds_builders.files import written_whole
+from tuning.job import Arrays
+
+BATCH = 32
+
+
+def inputs_of(
+    split: Split, name: str, backbone: Any | None, transformed_examples: Path, cache: Path
+) -> Arrays:
+    """What is trained on: a split's pictures, or where there is a backbone their features."""
+    if backbone is None:
+        return Arrays(split.images, split.labels)
+    return Arrays(cached_features(backbone, transformed_examples, name, split, cache), split.labels)
+
+
+def cached_features(
+    backbone: Any, transformed_examples: Path, split: str, images: Split, cache: Path
+) -> NDArray[np.float32]:
+    """The features of a split's pictures, float32 [n, f], mapped from the cache.
+
+    Args:
+        backbone: a Keras model from pixels to features.
+        transformed_examples: what Transform wrote.
+        split: its name.
+        images: the split, read.
+        cache: folder of the features; is made.
+    """
+    shards = read_shards(transformed_examples)[split]
+    path = cache / f"{_digest(backbone, shards)}.npy"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part, part.open("wb") as file:
+            np.save(file, _predict(backbone, split, images))
+    return np.load(path, mmap_mode="r")
+
+
+def _predict(backbone: Any, split: str, images: Split) -> NDArray[np.float32]:
+    features = np.empty((len(images), backbone.output_shape[-1]), np.float32)
+    for start in range(0, len(images), BATCH):
+        rows = slice(start, start + BATCH)
+        features[rows] = backbone.predict_on_batch(images.images[rows])
+        done = min(start + BATCH, len(images))
+        progress.say(f"features of {split}: {done:,}/{len(images):,} images")
+    return features
+
+
+def _digest(backbone: Any, shards: Any) -> str:
+    digest = hashlib.sha256(json.dumps([_layers(backbone), shards], sort_keys=True).encode())
+    for weight in backbone.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def _layers(backbone: Any) -> list[Any]:
+    """The architecture, without the names that Keras numbers anew in each process."""
+    config = json.loads(backbone.to_json())
+    text = json.dumps(config["config"]["layers"], sort_keys=True)
+    return [text, backbone.input_shape, backbone.output_shape]

@@ -1,0 +1,206 @@
+"""`mien sweep` on tiny drawn faces: searched here, carried elsewhere, brought back."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from rich.console import Console
+
+from components.common.export import export_saved_model
+from components.common.recipe import Recipe
+from pipelines.config import load_config
+from pipelines.errors import UsageError
+from pipelines.mlflow_runs import tracking_uri
+from pipelines.run import Request, run_pipeline
+from pipelines.sweep import (
+    DEFAULT_TRIALS,
+    Sweep,
+    export_sweep,
+    import_sweep,
+    print_sweep,
+    run_sweep,
+    with_trials,
+)
+from tuning.__main__ import main
+from tuning.archive import unpack_job
+from tuning.job import load_job
+
+OVERRIDES = (
+    "tuner.hypermodel=emoji_cnn",
+    "tuner.max_trials=2",
+    "transform.balance.method=oversample",
+)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture(scope="module")
+def request_(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Request:
+    name, config = load_config(str(tiny_config), OVERRIDES)
+    return Request(name, config, tmp_path_factory.mktemp("sweep") / "root", quiet=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tracked_in_the_root() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def swept(request_: Request) -> Sweep:
+    return run_sweep(request_, console())
+
+
+@pytest.fixture(scope="module")
+def archive(request_: Request, swept: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("away") / "away.zip"
+    export_sweep(request_, path, console())
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(archive: Path) -> Path:
+    """What the search left on the other machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["tuning", str(archive), "--train-best", "1"])
+        assert main() is None
+    return archive.with_suffix("") / "results.zip"
+
+
+def test_a_sweep_ends_with_as_many_trials_as_were_asked_for(swept: Sweep) -> None:
+    assert sorted(trial.id for trial in swept.trials) == ["1", "2"]
+    assert (swept.folder / "objective.png").exists()
+
+
+def test_a_sweep_that_is_done_is_reused_whoever_does_the_work(
+    request_: Request, swept: Sweep
+) -> None:
+    tuner = request_.config.tuner.model_copy(update={"workers": 2})
+    config = request_.config.model_copy(update={"tuner": tuner})
+    run = run_pipeline(replace(request_, config=config, until="tuner"), console())
+    states = {step.name: step.state for step in run.steps}
+    assert states["tuner"] == "reused"
+
+
+def test_the_leaderboard_the_pictures_and_the_ui_are_said(swept: Sweep, request_: Request) -> None:
+    said = console()
+    print_sweep(said, swept, request_.root)
+    text = said.file.getvalue()  # type: ignore[attr-defined]
+    head, first, *_ = text.splitlines()
+    assert head.split()[:3] == ["rank", "trial", swept.objective]
+    assert first.split()[:3] == ["1", swept.trials[0].id, f"{swept.trials[0].score:.4f}"]
+    assert f"objective: {swept.folder / 'objective.png'}" in text
+    assert f"mien ui --root {request_.root}: " in text
+
+
+def test_without_trials_in_the_config_there_is_a_default_and_it_is_said(request_: Request) -> None:
+    tuner = request_.config.tuner.model_copy(update={"max_trials": 0})
+    said = console()
+    config = with_trials(request_.config.model_copy(update={"tuner": tuner}), said)
+    assert config.tuner.max_trials == DEFAULT_TRIALS
+    assert f"{DEFAULT_TRIALS} trials" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_folds_are_not_searched(request_: Request) -> None:
+    split = request_.config.split.model_copy(update={"kfold": 3})
+    with pytest.raises(UsageError, match=r"split\.fold=0"):
+        with_trials(request_.config.model_copy(update={"split": split}), console())
+
+
+def test_the_archive_has_originals_only_and_leaves_precision_to_the_other_machine(
+    archive: Path, request_: Request
+) -> None:
+    from components.common.records import load_split
+    from pipelines.store import executions
+
+    job, train, validation = load_job(unpack_job(archive))
+    examples = executions(request_.root / "store", "transform")[0] / "transformed_examples"
+    split = load_split(examples, "train")
+    originals = [n for n, example in enumerate(split.ids) if "+" not in example]
+    assert 0 < len(originals) < len(split)
+    np.testing.assert_array_equal(train.images, split.images[originals])
+    np.testing.assert_array_equal(train.labels, split.labels[originals])
+    assert len(validation.labels) == len(load_split(examples, "validation"))
+    assert (job.precision, job.max_trials, job.image_shape) == ("auto", 2, (24, 24, 1))
+
+
+@pytest.mark.parametrize("name", ["nowhere/away.zip", "away.tar"])
+def test_an_archive_that_cannot_be_written_is_said_first(
+    request_: Request, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match=r"wanted a \.zip file in a folder that is there"):
+        export_sweep(request_, tmp_path / name, console())
+
+
+def test_a_backbone_is_not_exported(request_: Request, tmp_path: Path) -> None:
+    tuner = request_.config.tuner.model_copy(update={"hypermodel": "transfer"})
+    request = replace(request_, config=request_.config.model_copy(update={"tuner": tuner}))
+    with pytest.raises(UsageError, match="search it here"):
+        export_sweep(request, tmp_path / "away.zip", console())
+
+
+@pytest.mark.parametrize("source", ["zip", "folder"])
+def test_what_comes_back_is_in_mlflow_and_ranked(
+    request_: Request, results: Path, source: str
+) -> None:
+    sweep = import_sweep(request_, results if source == "zip" else results.parent)
+    assert sweep.trials[0].score == max(trial.score for trial in sweep.trials)  # type: ignore[type-var]
+    assert (sweep.folder / "objective.png").exists()
+    client = mlflow.MlflowClient(tracking_uri(request_.root.resolve()))
+    (parent,) = client.search_runs(
+        ["1"], f"tags.`mlflow.runName` LIKE '%sweep {sweep.folder.name}'"
+    )
+    tag = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    scores = {
+        run.info.run_name: run.data.metrics["score"] for run in client.search_runs(["1"], tag)
+    }
+    assert scores == {f"trial {trial.id}": pytest.approx(trial.score) for trial in sweep.trials}
+    logged = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"objective.png", "best.keras"} <= logged
+
+
+def test_the_winner_that_comes_back_is_exported_for_serving(
+    request_: Request, results: Path, tmp_path: Path
+) -> None:
+    sweep = import_sweep(request_, results)
+    winner = keras.models.load_model(sweep.folder / "best.keras", safe_mode=True)
+    images = np.zeros((2, 24, 24, 1), np.uint8)
+    labels = [str(n) for n in range(winner.output_shape[-1])]
+    export_saved_model(winner, Recipe(24, 24, 1, None), labels, images, tmp_path / "saved_model")
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+
+
+def test_what_is_no_search_is_refused_and_leaves_nothing(
+    request_: Request, archive: Path, tmp_path: Path
+) -> None:
+    before = list((request_.root / "sweeps").glob("*"))
+    (tmp_path / "notes.zip").write_text("not a zip")
+    for source in (tmp_path, tmp_path / "notes.zip", tmp_path / "nowhere", archive):
+        with pytest.raises(UsageError, match="--import"):
+            import_sweep(request_, source)
+    assert list((request_.root / "sweeps").glob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--oracle", "guess"], "'guess' is not one of 'random', 'bayesian', 'hyperband', 'grid'"),
+        (["--trials", "0"], "--trials"),
+        (["--minutes", "-1"], "tuner.minutes"),
+    ],
+)
+def test_an_impossible_search_is_a_usage_error(
+    mien: Callable[..., Any], arguments: list[str], said: str
+) -> None:
+    finished = mien("sweep", "drawn_faces", *arguments, env={"COLUMNS": "200", "PATH": ""})
+    assert finished.returncode == 2
+    assert said in finished.stderr

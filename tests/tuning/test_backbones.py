@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tuning.backbones import APPLICATIONS, BackboneError, load_backbone, on_top
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A classifier as another run would leave it."""
+    inputs = keras.Input((16, 16, 1))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(7, activation="softmax")(x)
+    keras.Model(inputs, outputs).save(tmp_path / "fer2013.keras")
+    return tmp_path / "fer2013.keras"
+
+
+def test_vgg16_sees_what_it_was_trained_on(pixels: np.ndarray) -> None:
+    model = load_backbone("vgg16", "random", SHAPE)
+    network = next(layer for layer in model.layers if layer.name == "vgg16")
+    expected = network(keras.applications.vgg16.preprocess_input(pixels.copy()))
+    np.testing.assert_allclose(model.predict_on_batch(pixels), expected, atol=1e-6)
+    assert model.output_shape == (None, 512)
+    assert not model.trainable_weights
+
+
+def test_a_gray_picture_is_shown_in_all_three_channels(pixels: np.ndarray) -> None:
+    keras.utils.set_random_seed(0)
+    gray = load_backbone("mobilenet_v3", "random", (32, 32, 1))
+    keras.utils.set_random_seed(0)
+    color = load_backbone("mobilenet_v3", "random", SHAPE)
+    one = pixels[..., :1]
+    expected = color.predict_on_batch(np.repeat(one, 3, axis=3))
+    np.testing.assert_allclose(gray.predict_on_batch(one), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_a_picture_too_small_is_told_with_the_cure(name: str) -> None:
+    least = APPLICATIONS[name].least_side
+    with pytest.raises(BackboneError, match=f"{least}x{least} or more.*transform.height={least}"):
+        load_backbone(name, "random", (least - 1, 100, 3))
+
+
+def test_weights_come_from_a_file_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    network = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=SHAPE, pooling="avg"
+    )
+    path = tmp_path / "own.weights.h5"
+    network.save_weights(path)
+    loaded = load_backbone("mobilenet_v3", str(path), SHAPE)
+    np.testing.assert_array_equal(loaded.get_weights()[0], network.get_weights()[0])
+    with pytest.raises(BackboneError, match=r"no weights 'elsewhere\.h5' for vgg16: .*weights\.h5"):
+        load_backbone("vgg16", "elsewhere.h5", SHAPE)
+
+
+def test_another_runs_model_gives_what_its_output_layer_sees(saved: Path) -> None:
+    model = keras.models.load_model(saved)
+    pixels = np.random.default_rng(0).random((2, 16, 16, 1), np.float32)
+    backbone = load_backbone(str(saved), "", (16, 16, 1))
+    assert backbone.output_shape == (None, 4)
+    again = model.layers[-1](backbone.predict_on_batch(pixels))
+    np.testing.assert_allclose(again, model.predict_on_batch(pixels), atol=1e-6)
+
+
+def test_pictures_of_another_shape_than_the_other_run_had_are_told(saved: Path) -> None:
+    with pytest.raises(BackboneError, match=r"16x16x1: transform\.height=16, .*channels=1"):
+        load_backbone(str(saved), "", SHAPE)
+
+
+def test_an_unknown_backbone_is_told() -> None:
+    with pytest.raises(BackboneError, match=r"neither a \.keras file nor one of vgg16, xception"):
+        load_backbone("vgg61", "random", SHAPE)
+
+
+def test_backbone_and_head_are_one_model_that_loads_without_custom_code(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    backbone = load_backbone("mobilenet_v3", "random", SHAPE)
+    features = keras.Input(backbone.output_shape[1:])
+    head = keras.Model(features, keras.layers.Dense(3, activation="softmax")(features))
+    whole = on_top(backbone, head)
+    expected = head.predict_on_batch(backbone.predict_on_batch(pixels))
+    whole.save(tmp_path / "whole.keras")
+    loaded = keras.models.load_model(tmp_path / "whole.keras")
+    np.testing.assert_allclose(loaded.predict_on_batch(pixels), expected, atol=1e-6)

@@ -1,0 +1,104 @@
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tuning.__main__ import main
+from tuning.archive import pack_job
+from tuning.heads import with_class_probabilities
+from tuning.job import Arrays, Job
+from tuning.trials import read_trials
+
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
+
+LABELS = np.arange(24) % 2
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 22, 22, 1), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _eager() -> Iterator[None]:
+    """So small a model takes longer to trace than to train."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    job = Job(
+        hypermodel="emoji_cnn",
+        image_shape=(22, 22, 1),
+        classes=2,
+        oracle="random",
+        objective="val_loss",
+        max_trials=2,
+        minutes=None,
+        epochs=1,
+        patience=None,
+        batch_size=8,
+        precision="auto",
+        seed=0,
+    )
+    pack_job(tmp_path / "sweep.zip", job, Arrays(PIXELS, LABELS), Arrays(PIXELS[:8], LABELS[:8]))
+    return tmp_path / "sweep.zip"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str | None]:
+    def call(*arguments: str | Path) -> str | None:
+        monkeypatch.setattr("sys.argv", ["tuning", *map(str, arguments)])
+        return main()
+
+    return call
+
+
+def test_from_the_archive_to_leaderboard_winner_and_results(
+    run: Callable[..., str | None], archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(archive, "--train-best", "2") is None
+    folder = archive.with_suffix("")
+    lines = capsys.readouterr().out.splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("rank  trial  val_loss"))
+    trials = {trial.id: trial for trial in read_trials(folder / "trials")}
+    assert sorted(trials) == ["1", "2"]
+    winner = json.loads((folder / "best_hyperparameters.json").read_text())
+    assert winner["score"] == min(trial.score for trial in trials.values())  # type: ignore[type-var]
+    assert lines[head + 1].split()[:3] == ["1", winner["trial"], f"{winner['score']:.4f}"]
+    assert winner["values"] == trials[winner["trial"]].values
+    assert (winner["hypermodel"], winner["precision"]) == ("emoji_cnn", "float32")
+    with zipfile.ZipFile(folder / "results.zip") as results:
+        assert set(results.namelist()) == {
+            "job.json",
+            "best_hyperparameters.json",
+            "best.keras",
+            "best_history.json",
+            "trials/1.json",
+            "trials/2.json",
+        }
+    history = json.loads((folder / "best_history.json").read_text())
+    model = with_class_probabilities(keras.models.load_model(folder / "best.keras"))
+    loss = -np.log(model.predict(PIXELS[:8], verbose=0)[np.arange(8), LABELS[:8]]).mean()
+    assert len(history) == 2
+    assert loss == pytest.approx(min(row["val_loss"] for row in history), rel=1e-4)
+
+
+def test_a_second_start_runs_no_trial_again(
+    run: Callable[..., str | None], archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(archive)
+    before = read_trials(archive.with_suffix("") / "trials")
+    capsys.readouterr()
+    assert run(archive) is None
+    assert read_trials(archive.with_suffix("") / "trials") == before
+    assert "epoch" not in capsys.readouterr().out.replace("s/epoch", "")
+
+
+def test_what_is_no_job_is_one_line(run: Callable[..., str | None], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a zip")
+    assert "notes.txt: not what `mien sweep --export` writes" in str(run(tmp_path / "notes.txt"))
+    assert "nowhere" in str(run(tmp_path / "nowhere"))

@@ -1,0 +1,226 @@
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tuning import workers
+from tuning.job import Arrays, Job, save_job
+from tuning.trials import Trial, read_trials
+from tuning.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """Four trials, each long enough to be killed in."""
+    rng = np.random.default_rng(0)
+
+    def arrays(count: int) -> Arrays:
+        labels = np.arange(count) % 2
+        return Arrays(rng.integers(0, 256, (count, 22, 22, 1), dtype=np.uint8), labels)
+
+    said = Job(
+        hypermodel="emoji_cnn",
+        image_shape=(22, 22, 1),
+        classes=2,
+        oracle="random",
+        objective="val_loss",
+        max_trials=4,
+        minutes=None,
+        epochs=4,
+        patience=None,
+        batch_size=8,
+        precision="float32",
+        seed=0,
+    )
+    save_job(tmp_path / "job", said, arrays(160), arrays(8))
+    return tmp_path / "job"
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_is_killed_in_a_trial_is_replaced_and_no_trial_is_lost(job: Path) -> None:
+    killed: list[psutil.Process] = []
+
+    def kill_one(trial: Trial) -> None:
+        running = [t for t in read_trials(job / "trials") if t.status == "RUNNING"]
+        if not killed and len(running) == 2 and running[1].epochs:
+            (worker,) = [p for p in psutil.Process().children() if name_of(p) == "worker-1"]
+            worker.kill()
+            killed.append(worker)
+
+    trials = search_with_workers(job, 2, kill_one)
+    assert killed
+    assert sorted(trial.id for trial in trials) == ["1", "2", "3", "4"]
+    assert {trial.status for trial in trials} == {"COMPLETED"}
+    assert sum(len(trial.attempts) for trial in trials) == 5
+    scores = [trial.score for trial in trials]
+    assert scores == sorted(scores)  # type: ignore[type-var]
+    assert {path.name for path in (job / "logs").iterdir()} == {
+        "chief.log",
+        "worker-0.log",
+        "worker-1.log",
+    }
+    assert psutil.Process().children() == []
+
+
+def name_of(process: psutil.Process) -> str:
+    return process.environ().get("KERASTUNER_TUNER_ID", "")
+
+
+@pytest.fixture
+def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a script in the place of `python -m tuning`: it knows `name`, `starts` and `folder`."""
+
+    def write(body: str) -> None:
+        script = tmp_path / "python"
+        script.write_text(
+            f"#!{sys.executable}\n"
+            + textwrap.dedent("""\
+                import json, os, signal, sys
+                from pathlib import Path
+                folder, name = Path(sys.argv[3]), os.environ["KERASTUNER_TUNER_ID"]
+                with (folder / f"{name}.starts").open("a") as file:
+                    file.write(".")
+                starts = len((folder / f"{name}.starts").read_text())
+                """)
+            + textwrap.dedent(body)
+        )
+        script.chmod(0o755)
+        monkeypatch.setattr(workers.sys, "executable", str(script))
+        monkeypatch.setattr(workers, "_POLL_SECONDS", 0.01)
+
+    return write
+
+
+def starts(job: Path, name: str) -> int:
+    return len((job / f"{name}.starts").read_text())
+
+
+def test_the_chief_is_ended_when_all_workers_have_ended_well(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    act("signal.pause() if name == 'chief' else None")
+    assert search_with_workers(job, 3, lambda trial: None) == []
+    assert [starts(job, name) for name in ("chief", "worker-0", "worker-2")] == [1, 1, 1]
+
+
+def test_the_end_of_the_chief_is_the_end(job: Path, act: Callable[[str], None]) -> None:
+    act("signal.pause() if name != 'chief' else None")
+    assert search_with_workers(job, 2, lambda trial: None) == []
+    assert psutil.Process().children() == []
+
+
+def test_a_chief_that_is_killed_is_replaced_with_its_workers(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    act("""\
+        while name == "chief" and starts == 1:
+            if all((folder / f"worker-{n}.starts").exists() for n in (0, 1)):
+                os.kill(os.getpid(), signal.SIGKILL)
+        if name == "chief" or starts == 1:
+            signal.pause()
+        """)
+    search_with_workers(job, 2, lambda trial: None)
+    assert [starts(job, name) for name in ("chief", "worker-0", "worker-1")] == [2, 2, 2]
+
+
+def test_a_worker_that_dies_again_and_again_ends_the_search_with_its_last_words(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    act("""\
+        if name == "worker-1":
+            sys.exit("CUDA is out of order")
+        signal.pause()
+        """)
+    message = rf"worker-1 died {DEATHS} times, with status 1: .*worker-1\.log\nCUDA is out"
+    with pytest.raises(WorkerError, match=message):
+        search_with_workers(job, 2, lambda trial: None)
+    assert starts(job, "worker-1") == DEATHS
+    assert starts(job, "worker-0") == 1
+    assert psutil.Process().children() == []
+
+
+def test_deaths_with_a_finished_trial_between_are_borne(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    first = json.dumps(Trial("NUMBER", "COMPLETED", 0.5, {}, [])._asdict())
+    act(f"""\
+        if name == "chief":
+            signal.pause()
+        if starts <= {2 * DEATHS}:
+            (folder / "trials").mkdir(exist_ok=True)
+            part = folder / "part"
+            part.write_text({first!r}.replace("NUMBER", str(starts)))
+            part.rename(folder / "trials" / f"{{starts}}.json")
+            sys.exit(1)
+        """)
+    told: list[str] = []
+    trials = search_with_workers(job, 1, lambda trial: told.append(trial.id))
+    assert len(trials) == 2 * DEATHS
+    assert sorted(told, key=int) == [str(n) for n in range(1, 2 * DEATHS + 1)]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_worker_has_a_gpu_and_the_chief_has_none(
+    job: Path, act: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    act("""\
+        (folder / f"{name}.json").write_text(json.dumps(dict(os.environ)))
+        signal.pause() if name == "chief" else None
+        """)
+    search_with_workers(job, count, lambda trial: None)
+    said = [json.loads((job / f"worker-{n}.json").read_text()) for n in range(count)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in said] == ["4", "7", "4"][:count]
+    shared = [one.get("XLA_PYTHON_CLIENT_PREALLOCATE") for one in said]
+    assert shared == ([None, None] if count == 2 else ["false"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"), [("", []), ("-1", []), ("0", ["0"]), ("1,3", ["1", "3"])]
+)
+def test_only_visible_gpus_count(
+    monkeypatch: pytest.MonkeyPatch, visible: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus() == found
+
+
+def test_without_nvidias_tools_there_are_no_gpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus() == []
+
+
+def test_a_worker_is_who_has_a_chief() -> None:
+    address = {"KERASTUNER_ORACLE_IP": "127.0.0.1"}
+    assert is_worker(address | {"KERASTUNER_TUNER_ID": "worker-0"})
+    assert not is_worker(address | {"KERASTUNER_TUNER_ID": "chief"})
+    assert not is_worker({})
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    child = "from tuning.workers import end_with_parent as e; import signal; e(); signal.pause()"
+    parent = (
+        "import os, subprocess, sys; os.environ['MIEN_SEARCH_PARENT'] = str(os.getpid()); "
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}]); "
+        "print(child.pid, flush=True); child.wait()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        orphan = os.pidfd_open(int(process.stdout.readline()))
+        process.send_signal(signal.SIGKILL)
+        assert select.select([orphan], [], [], 60)[0] == [orphan]
+    os.close(orphan)

@@ -1,0 +1,106 @@
+"""`python -m tuning`: a search, or the rest of one, on a machine that need not have TensorFlow.
+
+With KerasTuner's variables of a distributed search in the environment (KERASTUNER_TUNER_ID,
+KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT) it is the search's chief, or one of its workers.
+"""
+
+import argparse
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tuning.archive import ArchiveError, unpack_job
+from tuning.board import in_lines, make_board
+from tuning.job import load_job
+from tuning.search import search
+from tuning.trials import Trial
+from tuning.winner import describe_winner, train_winner
+from tuning.workers import WorkerError, end_with_parent, is_worker, search_with_workers
+
+RESULTS = "results.zip"
+
+
+def main() -> str | None:
+    """Searches, prints the leaderboard, perhaps trains the winner; returns what went wrong."""
+    arguments = _parser().parse_args()
+    end_with_parent()
+    try:
+        folder = unpack_job(arguments.job) if arguments.job.is_file() else arguments.job
+        job, train, validation = load_job(folder)
+        _say(f"{folder}: {len(train.labels):,} images, {job.oracle} search of {job.hypermodel}")
+        told = _teller(job.objective)
+        if arguments.workers > 1:
+            trials = search_with_workers(folder, arguments.workers, told)
+        else:
+            trials = search(job, train, validation, folder, told)
+    except (ArchiveError, WorkerError, FileNotFoundError) as error:
+        return str(error)
+    if is_worker():
+        return None
+    for line in in_lines(make_board(trials, job.objective)):
+        _say(line)
+    if not trials or trials[0].score is None:
+        return "no trial completed"
+    winner = describe_winner(job, trials)
+    (folder / "best_hyperparameters.json").write_text(json.dumps(winner, indent=1))
+    if arguments.train_best:
+        epochs = arguments.train_best
+        train_winner(
+            job,
+            winner,
+            train,
+            validation,
+            folder,
+            epochs=epochs,
+            on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
+        )
+    _say(f"wrote {pack_results(folder)}: `mien sweep CONFIG --import` takes it")
+    return None
+
+
+def pack_results(folder: Path) -> Path:
+    """Puts what a search left, without the arrays, into one file in its folder; returns it."""
+    names = ["job.json", "best_hyperparameters.json", "best.keras", "best_history.json"]
+    files = [path for path in map(folder.joinpath, names) if path.exists()]
+    with zipfile.ZipFile(folder / RESULTS, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (*files, *sorted((folder / "trials").glob("*.json"))):
+            archive.write(path, path.relative_to(folder))
+    return folder / RESULTS
+
+
+def _teller(objective: str) -> Callable[[Trial], None]:
+    def tell(trial: Trial) -> None:
+        if trial.status == "FAILED":
+            _say(f"trial {trial.id} failed: {trial.reason}")
+        elif trial.status == "COMPLETED":
+            _say(f"trial {trial.id}: {objective} {trial.score:.4f}")
+        elif trial.epochs:
+            _say(f"trial {trial.id}, {_epoch(trial.epochs[-1])}")
+
+    return tell
+
+
+def _epoch(row: Mapping[str, float], epochs: int | None = None) -> str:
+    metrics = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
+    of = f"/{epochs}" if epochs else ""
+    return ", ".join([f"epoch {row['epoch']:.0f}{of}", *metrics])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m tuning", description=__doc__)
+    parser.add_argument("job", type=Path, help="what `mien sweep --export` wrote, or its folder")
+    parser.add_argument("--workers", type=int, default=1, help="processes; one a GPU, if any")
+    parser.add_argument(
+        "--train-best", type=int, default=0, metavar="EPOCHS", help="trains the winner in full"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
