@@ -21,7 +21,7 @@ from components.common.files import read_json, write_json
 from components.common.recipe import read_recipe
 from tuning.accelerator import compile_for_device, dtype_policy, has_gpu
 from tuning.backbones import on_top
-from tuning.fitting import fit
+from tuning.fitting import fit, to_serve
 from tuning.hypermodels import frozen_part, get_hypermodel
 from tuning.job import Arrays
 from tuning.rules import ReduceRateRule, StoppingRule, best_epoch
@@ -91,8 +91,7 @@ def train(
             checkpoints=work_dir / "checkpoints",
             on_epoch=on_epoch,
         )
-    trained = _build(best, task)  # In float32, whatever it was trained in: others serve it.
-    trained.set_weights(fitted.get_weights())
+    trained = to_serve(lambda: _build(best, task), fitted)
     if backbone:
         trained = on_top(backbone, trained)
     model.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,18 @@ def _check_rate_can_be_set(optimizer: Any) -> None:
         ) from error
 
 
+def to_serve(build: Callable[[], Any], fitted: Any) -> Any:
+    """A trained network in float32, whatever it was trained in, without its optimizer.
+
+    Args:
+        build: makes the model, here under the float32 policy.
+        fitted: what `fit` returned.
+    """
+    model = build()
+    model.set_weights(fitted.get_weights())
+    return keras.Model(model.input, model.output, name=model.name)
+
+
 def _reseed(model: Any, seed: int, epoch: int) -> None:
     """Sets the random layers by the epoch's number: a saved model does not hold their state."""
     states = [v for v in model.variables if v.name == "seed_generator_state"]

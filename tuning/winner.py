@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import keras_tuner as kt
 
 from tuning.accelerator import compile_for_device, dtype_policy, resolve_precision
-from tuning.fitting import fit
+from tuning.fitting import fit, to_serve
 from tuning.hypermodels import get_hypermodel
 from tuning.job import Arrays, Job
 from tuning.rules import History, StoppingRule
@@ -79,8 +78,6 @@ def train_winner(
             checkpoints=folder / "best_checkpoints",
             on_epoch=on_epoch,
         )
-    model = build()
-    model.set_weights(trained.get_weights())
-    keras.Model(model.input, model.output).save(folder / "best.keras")  # without an optimizer
+    to_serve(build, trained).save(folder / "best.keras")
     (folder / "best_history.json").write_text(json.dumps(history, indent=1))
     return history
