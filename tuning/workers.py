@@ -157,7 +157,8 @@ class _Processes:
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "tuning", str(self._folder)],
+                # -P: nothing that lies in the working directory is taken for a module.
+                [sys.executable, "-P", "-m", "tuning", str(self._folder.resolve())],
                 env=self._environment(name),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -86,10 +86,13 @@ def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
             + textwrap.dedent("""\
                 import json, os, signal, sys
                 from pathlib import Path
-                folder, name = Path(sys.argv[3]), os.environ["KERASTUNER_TUNER_ID"]
+                folder, name = Path(sys.argv[-1]), os.environ["KERASTUNER_TUNER_ID"]
                 with (folder / f"{name}.starts").open("a") as file:
                     file.write(".")
-                starts = len((folder / f"{name}.starts").read_text())
+                def starts_of(other):
+                    path = folder / f"{other}.starts"
+                    return len(path.read_text()) if path.exists() else 0
+                starts = starts_of(name)
                 """)
             + textwrap.dedent(body)
         )
@@ -107,7 +110,12 @@ def starts(job: Path, name: str) -> int:
 def test_the_chief_is_ended_when_all_workers_have_ended_well(
     job: Path, act: Callable[[str], None]
 ) -> None:
-    act("signal.pause() if name == 'chief' else None")
+    act("""\
+        if name == "chief":
+            signal.pause()
+        while not starts_of("chief"):
+            pass
+        """)
     assert search_with_workers(job, 3, lambda trial: None) == []
     assert [starts(job, name) for name in ("chief", "worker-0", "worker-2")] == [1, 1, 1]
 
@@ -123,10 +131,12 @@ def test_a_chief_that_is_killed_is_replaced_with_its_workers(
 ) -> None:
     act("""\
         while name == "chief" and starts == 1:
-            if all((folder / f"worker-{n}.starts").exists() for n in (0, 1)):
+            if starts_of("worker-0") and starts_of("worker-1"):
                 os.kill(os.getpid(), signal.SIGKILL)
         if name == "chief" or starts == 1:
             signal.pause()
+        while starts_of("chief") + starts_of("worker-0") + starts_of("worker-1") < 6:
+            pass
         """)
     search_with_workers(job, 2, lambda trial: None)
     assert [starts(job, name) for name in ("chief", "worker-0", "worker-1")] == [2, 2, 2]
@@ -137,6 +147,8 @@ def test_a_worker_that_dies_again_and_again_ends_the_search_with_its_last_words(
 ) -> None:
     act("""\
         if name == "worker-1":
+            while not starts_of("worker-0"):
+                pass
             sys.exit("CUDA is out of order")
         signal.pause()
         """)
