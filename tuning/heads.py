@@ -6,10 +6,10 @@ import keras
 
 
 def classify(features: Any, classes: int, name: str = "head") -> Any:
-    """Adds the output layer: a softmax, for two classes one sigmoid, as the reference models have.
+    """Adds the output layer: a softmax; for two classes of one unit, as the reference models have.
 
-    The sigmoid's complement is put beside it, so that labels are one-hot and metrics are of both
-    classes, whatever their number.
+    The softmax of 0 and a unit is that unit's sigmoid and its complement: so labels are one-hot and
+    metrics are of both classes, whatever their number.
 
     Args:
         features: of the last layer before.
@@ -22,15 +22,19 @@ def classify(features: Any, classes: int, name: str = "head") -> Any:
     # float32 also where the rest of the network computes in half precision.
     if classes > 2:
         return keras.layers.Dense(classes, "softmax", dtype="float32", name=name)(features)
-    positive = keras.layers.Dense(1, "sigmoid", dtype="float32", name=name)(features)
-    return _both(positive)
+    unit = keras.layers.Dense(1, dtype="float32", name=name)(features)
+    zero = keras.layers.Rescaling(0.0, dtype="float32")(unit)
+    units = keras.layers.Concatenate(dtype="float32")([zero, unit])
+    # A softmax at the very end: of anything else Keras takes the logarithm of a probability, which
+    # teaches nothing once it is rounded to 0.
+    return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(units)
 
 
 def compile_classifier(model: Any, optimizer: Any, label_smoothing: float = 0.0) -> Any:
     """Compiles a classifier of `classify` for one-hot labels; returns it.
 
-    The metrics are `accuracy` and `macro_f1`. The cross-entropy of a sigmoid and its complement is
-    the binary cross-entropy of the sigmoid.
+    The metrics are `accuracy` and `macro_f1`. For two classes the cross-entropy is the sigmoid's
+    binary one.
 
     Args:
         model: ends in the output of `classify`.
@@ -58,11 +62,6 @@ def with_class_probabilities(model: Any) -> Any:
     """
     if model.output_shape[-1] > 1:
         return model
-    return keras.Model(model.input, _both(model.output))
-
-
-def _both(positive: Any) -> Any:
-    """The probabilities of class 0 and of class 1, from those of class 1."""
-    complement = keras.layers.Rescaling(-1.0, offset=1.0, dtype="float32", name="complement")
+    complement = keras.layers.Rescaling(-1.0, offset=1.0, dtype="float32")(model.output)
     both = keras.layers.Concatenate(dtype="float32", name="probabilities")
-    return both([complement(positive), positive])
+    return keras.Model(model.input, both([complement, model.output]))

@@ -13,7 +13,7 @@ from pipelines.mlflow_runs import tracking_uri
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pipeline root with an empty registry."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it, and whoever comes next has it.
     mlflow.set_tracking_uri(tracking_uri(tmp_path))
     mlflow.create_experiment("mien", artifact_location=(tmp_path / "mlartifacts").as_uri())
     return tmp_path

@@ -1,9 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from tensorflow.python.framework import config as tf_config
 
 from tuning import accelerator
 from tuning.accelerator import (
@@ -25,6 +26,16 @@ class ResourceExhaustedError(Exception):
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "_devices", lambda: ["gpu:0"])
+
+
+@pytest.fixture
+def not_deterministic() -> Iterator[None]:
+    """As it is before the Tuner asks for it on a CPU: with it there is no XLA."""
+    before = tf_config.is_op_determinism_enabled()
+    tf_config.disable_op_determinism()
+    yield
+    if before:
+        tf_config.enable_op_determinism()
 
 
 def classifier() -> keras.Model:
@@ -116,7 +127,7 @@ def test_a_precision_holds_for_the_block_alone() -> None:
     assert model.output.dtype == "float32"
 
 
-@pytest.mark.usefixtures("on_gpu")
+@pytest.mark.usefixtures("on_gpu", "not_deterministic")
 def test_tensorflow_compiles_for_a_gpu_with_xla() -> None:
     assert compile_for_device(classifier()).jit_compile
 

@@ -22,7 +22,7 @@ def labels_of(classes: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("classes", "units"), [(2, 1), (3, 3)])
-def test_two_classes_get_one_sigmoid_and_more_a_softmax(classes: int, units: int) -> None:
+def test_two_classes_get_one_unit_and_more_one_each(classes: int, units: int) -> None:
     model = classifier(classes)
     outputs = model.predict(FEATURES, verbose=0)
     assert model.get_layer("head").units == units
@@ -32,12 +32,24 @@ def test_two_classes_get_one_sigmoid_and_more_a_softmax(classes: int, units: int
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_sigmoid_is_the_probability_of_class_1() -> None:
+def test_the_units_sigmoid_is_the_probability_of_class_1() -> None:
     model = classifier(2)
-    sigmoid = keras.Model(model.input, model.get_layer("head").output)
-    np.testing.assert_array_equal(
-        model.predict(FEATURES, verbose=0)[:, 1:], sigmoid.predict(FEATURES, verbose=0)
+    unit = keras.Model(model.input, model.get_layer("head").output).predict(FEATURES, verbose=0)
+    np.testing.assert_allclose(
+        model.predict(FEATURES, verbose=0)[:, 1:], 1 / (1 + np.exp(-unit)), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_wrong_answer_teaches_however_sure_it_was(classes: int) -> None:
+    model = classifier(classes)
+    head = model.get_layer("head")
+    kernel, bias = head.get_weights()
+    sure = np.zeros_like(bias)
+    sure[-1] = 500
+    head.set_weights([kernel, sure])
+    model.train_on_batch(FEATURES, np.eye(classes)[np.zeros(30, int)])
+    assert head.get_weights()[1][-1] < 500
 
 
 @pytest.mark.parametrize("classes", [2, 3])
