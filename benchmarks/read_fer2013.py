@@ -39,7 +39,7 @@ import tensorflow as tf
 
 from components.common import memory
 from components.common.records import Record, load_split, read_shard, read_shards
-from tuning.batches import Batches
+from tuning.training.batches import Batches
 
 BATCH_SIZE = 64
 CLASSES = 7

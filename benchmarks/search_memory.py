@@ -16,10 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import psutil
 
-from tuning.job import Arrays, Job
-from tuning.oracles import ORACLES
-from tuning.search import search
-from tuning.trials import Trial
+from tuning.sweep.job import Job
+from tuning.sweep.oracles import ORACLES
+from tuning.sweep.search import search
+from tuning.sweep.trials import Trial
+from tuning.training.batches import Arrays
 
 EVERY = 10
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras_tuner as kt
 import skops.io
 from sklearn.pipeline import Pipeline
 
@@ -28,8 +27,8 @@ from tuning.landmark_svm import (
     measure,
     search,
 )
-from tuning.search import default_values
-from tuning.trials import Trial
+from tuning.space import build_with, default_values
+from tuning.sweep.trials import Trial, describe_best
 
 
 def train_baseline(
@@ -80,12 +79,13 @@ def train_baseline(
             seed=seed,
             on_trial=_teller(max_trials),
         )
-        best = _choose(trials, objective)
+        best = describe_best(trials, objective)
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
     tracking.log_params({f"best/{name}": value for name, value in best["values"].items()})
 
-    svm = _build(best["values"], kernels).fit(train.values, train.labels)
+    svm = build_with(lambda hp: build(hp, kernels), best["values"])
+    svm.fit(train.values, train.labels)
     model.mkdir(parents=True, exist_ok=True)
     skops.io.dump(svm, model / "model.skops")
     for name in ("recipe.json", "dataset.json"):
@@ -116,22 +116,6 @@ def _teller(max_trials: int) -> Callable[[Trial], None]:
         progress.say(f"trial {trial.id}/{max_trials}, {progress.figures(trial.epochs[-1])}")
 
     return tell
-
-
-def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
-    best = trials[0]
-    return {
-        "values": best.values,
-        "chosen_by": f"best {objective} of {len(trials)} trials, {best.score:.4f}",
-        "trial": best.id,
-        "score": best.score,
-    }
-
-
-def _build(values: dict[str, Any], kernels: Sequence[str]) -> Pipeline:
-    hp = kt.HyperParameters()
-    hp.values.update(values)
-    return build(hp, kernels)
 
 
 def _describe(svm: Pipeline, train: Features, best: dict[str, Any], model: Path) -> list[str]:

@@ -4,14 +4,10 @@ Reads:   transformed_examples, best_hyperparameters
 Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, model.json)
 """
 
-import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import keras
-import keras_tuner as kt
 import tensorflow as tf
 
 from components.common import figures, progress, records, tracking
@@ -19,13 +15,12 @@ from components.common.export import export_saved_model
 from components.common.features import inputs_of
 from components.common.files import read_json, write_json
 from components.common.recipe import read_recipe
-from tuning.accelerator import compile_for_device, dtype_policy, has_gpu
+from tuning.accelerator import has_gpu
 from tuning.backbones import on_top
-from tuning.fitting import fit, to_serve
-from tuning.hypermodels import frozen_part, get_hypermodel
-from tuning.job import Arrays
-from tuning.rules import ReduceRateRule, StoppingRule, best_epoch
-from tuning.task import Task
+from tuning.hypermodels import frozen_part
+from tuning.training.batches import Arrays
+from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch
+from tuning.training.winner import train_winner
 
 WARM_UP_IMAGES = 4
 
@@ -62,10 +57,8 @@ def train(
     recipe, labels = read_recipe(transformed_examples)
     best = read_json(best_hyperparameters / "best_hyperparameters.json")
     train_split = records.load_split(transformed_examples, "train")
-    steps = math.ceil(len(train_split.labels) / best["batch_size"])
-    shape = (recipe.height, recipe.width, recipe.channels)
-    backbone = frozen_part(best["hypermodel"], best["values"], shape)
-    task = Task(backbone.output_shape[1:] if backbone else shape, len(labels), steps, epochs)
+    image_shape = (recipe.height, recipe.width, recipe.channels)
+    backbone = frozen_part(best["hypermodel"], best["values"], image_shape)
 
     def inputs(name: str) -> Arrays:
         split = train_split if name == "train" else records.load_split(transformed_examples, name)
@@ -76,22 +69,18 @@ def train(
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
-    with dtype_policy(best["precision"] if has_gpu() else "float32"):
-        fitted, history = fit(
-            lambda: compile_for_device(_build(best, task)),
-            inputs("train"),
-            inputs("validation") if "validation" in records.splits(transformed_examples) else None,
-            classes=len(labels),
-            epochs=epochs,
-            batch_size=best["batch_size"],
-            mixup=best["values"].get("mixup", 0),
-            seed=seed,
-            rule=rule,
-            reduce_rate=reduce_rate,
-            checkpoints=work_dir / "checkpoints",
-            on_epoch=on_epoch,
-        )
-    trained = to_serve(lambda: _build(best, task), fitted)
+    trained, history = train_winner(
+        best,
+        inputs("train"),
+        inputs("validation") if "validation" in records.splits(transformed_examples) else None,
+        classes=len(labels),
+        epochs=epochs,
+        seed=seed,
+        rule=rule,
+        reduce_rate=reduce_rate,
+        checkpoints=work_dir / "checkpoints",
+        on_epoch=on_epoch,
+    )
     if backbone:
         trained = on_top(backbone, trained)
     model.mkdir(parents=True, exist_ok=True)
@@ -113,9 +102,3 @@ def train(
     tracking.log_params({"parameters": facts["parameters"], "best_epoch": facts["best_epoch"]})
     tracking.log_artifact(model / "learning_curves.png")
     return history
-
-
-def _build(best: Mapping[str, Any], task: Task) -> keras.Model:
-    hp = kt.HyperParameters()
-    hp.values.update(best["values"])
-    return get_hypermodel(best["hypermodel"])(hp, task)

@@ -23,11 +23,13 @@ from tfds_builders.catalog import OptionError
 from tuning.accelerator import BATCH_SIZE, has_gpu, resolve_precision
 from tuning.backbones import BackboneError
 from tuning.hypermodels import frozen_part, get_hypermodel
-from tuning.job import Arrays, Job, save_job
-from tuning.search import default_values, models_own, search, with_fixed
+from tuning.space import default_values, with_fixed
+from tuning.sweep.job import Job, save_job
+from tuning.sweep.search import describe_winner, search
+from tuning.sweep.trials import Trial, leaderboard, read_trials
+from tuning.sweep.workers import search_with_workers
 from tuning.task import Task
-from tuning.trials import Trial, leaderboard, read_trials
-from tuning.workers import search_with_workers
+from tuning.training.batches import Arrays
 
 
 class NoTrialCompletedError(RuntimeError):
@@ -64,7 +66,7 @@ def tune(
         best_hyperparameters: folder to fill.
         tuner_results: folder to fill.
         hypermodel: one of `tuning.hypermodels.HYPERMODELS`.
-        oracle: one of `tuning.oracles.ORACLES`.
+        oracle: one of `tuning.sweep.oracles.ORACLES`.
         objective: a validation metric: `val_accuracy`, `val_macro_f1` or `val_loss`.
         max_trials: how many trials at most; 0 takes the defaults.
         epochs: of a trial.
@@ -123,8 +125,7 @@ def tune(
             for name in ("train", "validation")
         )
         trials = _search(job, train, validation, work_dir, workers)
-        best = _choose(trials, objective)
-    best = {"hypermodel": hypermodel, "precision": job.precision, **best}
+        best = describe_winner(job, trials)
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
     for picture in draw_sweep(trials, objective, tuner_results):
@@ -148,8 +149,13 @@ def _default_values(hypermodel: str, task: Task, fixed: Mapping[str, Any]) -> di
 
 
 def _defaults(job: Job, values: dict[str, Any], chosen_by: str) -> dict[str, Any]:
-    batch_size = job.batch_size or BATCH_SIZE
-    return {"batch_size": batch_size, "values": values, "chosen_by": chosen_by}
+    return {
+        "hypermodel": job.hypermodel,
+        "precision": job.precision,
+        "batch_size": job.batch_size or BATCH_SIZE,
+        "values": values,
+        "chosen_by": chosen_by,
+    }
 
 
 def _search(
@@ -170,17 +176,6 @@ def _search(
         reasons = "; ".join(dict.fromkeys(trial.reason for trial in trials))
         raise NoTrialCompletedError(f"none of {len(trials)} trials completed: {reasons}"[:1000])
     return trials
-
-
-def _choose(trials: list[Trial], objective: str) -> dict[str, Any]:
-    best = trials[0]
-    return {
-        "batch_size": best.batch_size,
-        "values": models_own(best.values),
-        "chosen_by": f"best {objective} of {len(trials)} trials, {best.score:.4f}",
-        "trial": best.id,
-        "score": best.score,
-    }
 
 
 def _follow(job: Job, folder: Path) -> Callable[[Trial], None]:

@@ -212,7 +212,7 @@ class TunerSection(Section):
 
 
 class ReduceRateSection(Section):
-    """When the learning rate is reduced: see `tuning.rules.ReduceRateRule`."""
+    """When the learning rate is reduced: see `tuning.training.rules.ReduceRateRule`."""
 
     monitor: Literal["val_loss", "val_accuracy", "val_macro_f1", "loss"] = "val_loss"
     factor: float = Field(0.1, gt=0, lt=1)

@@ -151,7 +151,7 @@ def trainer(
 
     from components.trainer import train
     from pipelines.parameters import plain
-    from tuning.rules import ReduceRateRule, StoppingRule
+    from tuning.training.rules import ReduceRateRule, StoppingRule
 
     parameters = plain(parameters)
     reduce_rate = parameters.get("reduce_rate")

@@ -23,10 +23,11 @@ from pipelines.errors import UsageError
 from pipelines.mlflow_runs import parent_run
 from pipelines.run import Request, run_pipeline
 from pipelines.store import executions
-from tuning.archive import pack_job
-from tuning.board import make_board
-from tuning.job import Arrays, Job
-from tuning.trials import Trial, leaderboard, read_trials
+from tuning.sweep.archive import pack_job
+from tuning.sweep.board import make_board
+from tuning.sweep.job import Job
+from tuning.sweep.trials import Trial, leaderboard, read_trials
+from tuning.training.batches import Arrays
 
 DEFAULT_TRIALS = 20
 """Where the config takes the defaults of its hypermodel: max_trials is 0."""

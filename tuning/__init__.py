@@ -1,1 +1,1 @@
-"""What can be trained (`hypermodels`), how it is searched (`search`) and trained (`fitting`)."""
+"""What can be trained (`hypermodels`), how it is searched (`sweep`) and trained (`training`)."""

@@ -11,13 +11,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tuning.archive import ArchiveError, unpack_job
-from tuning.board import in_lines, make_board
-from tuning.job import load_job
-from tuning.search import search
-from tuning.trials import Trial
-from tuning.winner import describe_winner, train_winner
-from tuning.workers import WorkerError, end_with_parent, is_worker, search_with_workers
+from tuning.sweep.archive import ArchiveError, unpack_job
+from tuning.sweep.board import in_lines, make_board
+from tuning.sweep.job import load_job
+from tuning.sweep.search import describe_winner, search
+from tuning.sweep.trials import Trial
+from tuning.sweep.workers import WorkerError, end_with_parent, is_worker, search_with_workers
+from tuning.training.rules import StoppingRule
+from tuning.training.winner import train_winner
 
 RESULTS = "results.zip"
 
@@ -47,15 +48,19 @@ def main() -> str | None:
     (folder / "best_hyperparameters.json").write_text(json.dumps(winner, indent=1))
     if arguments.train_best:
         epochs = arguments.train_best
-        train_winner(
-            job,
+        model, history = train_winner(
             winner,
             train,
             validation,
-            folder,
+            classes=job.classes,
             epochs=epochs,
+            seed=job.seed,
+            rule=StoppingRule(monitor=job.objective),
+            checkpoints=folder / "best_checkpoints",
             on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
         )
+        model.save(folder / "best.keras")
+        (folder / "best_history.json").write_text(json.dumps(history, indent=1))
     _say(f"wrote {pack_results(folder)}: `mien sweep CONFIG --import` takes it")
     return None
 

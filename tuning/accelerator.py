@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tuning.batches import Batches
+from tuning.training.batches import Batches
 
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 

@@ -17,8 +17,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from tuning.oracles import trial_number
-from tuning.trials import Trial, leaderboard
+from tuning.sweep.oracles import trial_number
+from tuning.sweep.trials import Trial, leaderboard
+from tuning.training.rules import direction
 
 RANDOM_STATES = {"linear": 7, "poly": 11}
 """By kernel, as in the CK+ experiment; they shuffle what the probabilities are fitted on."""
@@ -171,7 +172,7 @@ def search(
     with TemporaryDirectory() as directory:
         tuner = RecordedTuner(
             oracle=_ORACLES[oracle](
-                objective=kt.Objective("score", "min" if objective.endswith("loss") else "max"),
+                objective=kt.Objective("score", direction(objective)),
                 max_trials=max_trials,
                 seed=seed + 1,  # KerasTuner takes 0 for none, and draws one.
             ),

@@ -6,6 +6,7 @@ backbone's architecture and weights and of the pictures' shards, so that no run 
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from components.common import progress
 from components.common.records import Split, read_shards
 from tfds_builders.files import written_whole
-from tuning.job import Arrays
+from tuning.training.batches import Arrays
 
 BATCH = 32
 
@@ -61,14 +62,32 @@ def _predict(backbone: Any, split: str, images: Split) -> NDArray[np.float32]:
 
 
 def _digest(backbone: Any, shards: Any) -> str:
-    digest = hashlib.sha256(json.dumps([_layers(backbone), shards], sort_keys=True).encode())
+    architecture = _with_names_by_number(json.loads(backbone.to_json())["config"])
+    digest = hashlib.sha256(json.dumps([architecture, shards], sort_keys=True).encode())
     for weight in backbone.get_weights():
         digest.update(weight.tobytes())
     return digest.hexdigest()
 
 
-def _layers(backbone: Any) -> list[Any]:
-    """The architecture, without the names that Keras numbers anew in each process."""
-    config = json.loads(backbone.to_json())
-    text = json.dumps(config["config"]["layers"], sort_keys=True)
-    return [text, backbone.input_shape, backbone.output_shape]
+def _with_names_by_number(config: Any) -> Any:
+    """The architecture, whatever its layers are called: Keras numbers those without a name anew."""
+    numbers = {name: f"#{number}" for number, name in enumerate(dict.fromkeys(_names(config)))}
+
+    def rename(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: rename(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [rename(value) for value in node]
+        return numbers.get(node, node) if isinstance(node, str) else node
+
+    return rename(config)
+
+
+def _names(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("name"), str):
+            yield node["name"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for inner in node:
+            yield from _names(inner)

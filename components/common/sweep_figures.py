@@ -17,8 +17,8 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as drawings
 
-from tuning.search import models_own
-from tuning.trials import Trial
+from tuning.sweep.trials import Trial, models_own
+from tuning.training.rules import direction
 
 SHOWN = 7
 """Hyperparameters in parallel coordinates, the most important ones: more cannot be read."""
@@ -63,7 +63,7 @@ def draw_sweep(trials: Sequence[Trial], objective: str, folder: Path) -> list[Pa
 
 def _study(trials: Sequence[Trial], objective: str) -> Any:
     study = optuna.create_study(
-        direction="minimize" if objective.endswith("loss") else "maximize",
+        direction="minimize" if direction(objective) == "min" else "maximize",
         sampler=optuna.samplers.RandomSampler(seed=0),
     )
     values = {trial.id: models_own(trial.values) for trial in trials}
@@ -115,7 +115,7 @@ def _parallel(study: Any, names: list[str], objective: str) -> Axes:
     axes.set_title("The trials, the best ones dark", pad=20)
     # Optuna's own colours begin with white, on white.
     (lines,) = axes.collections
-    lines.set_cmap("viridis" if objective.endswith("loss") else "viridis_r")
+    lines.set_cmap("viridis" if direction(objective) == "min" else "viridis_r")
     return axes
 
 

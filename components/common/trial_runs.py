@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.common import tracking
-from tuning.search import models_own
-from tuning.trials import Trial
+from tuning.sweep.trials import Trial, models_own
 
 _METRICS_A_BATCH = 1000
 """MLflow takes no more at once."""

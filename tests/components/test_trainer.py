@@ -13,8 +13,9 @@ from components.common.files import read_json, write_json
 from components.common.records import load_split
 from components.trainer import train
 from tuning.heads import classify, compile_classifier
-from tuning.rules import ReduceRateRule, StoppingRule
 from tuning.task import Task
+from tuning.training import winner
+from tuning.training.rules import ReduceRateRule, StoppingRule
 
 
 def build(hp: Any, task: Task) -> keras.Model:
@@ -27,7 +28,7 @@ def build(hp: Any, task: Task) -> keras.Model:
 
 @pytest.fixture(autouse=True)
 def _hypermodel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "get_hypermodel", lambda name: build)
+    monkeypatch.setattr(winner, "get_hypermodel", lambda name: build)
     monkeypatch.setattr(trainer, "frozen_part", lambda name, values, shape: None)
 
 
@@ -122,7 +123,7 @@ def test_the_rate_is_reduced_by_its_rule(
     def hardly_learning(hp: Any, task: Task) -> keras.Model:
         return compile_classifier(build(hp, task), keras.optimizers.SGD(1e-9))
 
-    monkeypatch.setattr(trainer, "get_hypermodel", lambda name: hardly_learning)
+    monkeypatch.setattr(winner, "get_hypermodel", lambda name: hardly_learning)
     rule = ReduceRateRule("val_loss", factor=0.5, patience=1, min_rate=0.0)
     history = run(tmp_path / "model", reduce_rate=rule)
     rates = [row["learning_rate"] for row in history]

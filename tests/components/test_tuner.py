@@ -7,15 +7,15 @@ import keras
 import pytest
 import tensorflow as tf
 
-import tuning.search
+import tuning.sweep.search
 from components import tuner
 from components.common import progress
 from components.common.files import read_json
 from components.tuner import NoTrialCompletedError, tune
 from tuning.heads import classify, compile_classifier
-from tuning.job import load_job
+from tuning.sweep.job import load_job
+from tuning.sweep.trials import Trial
 from tuning.task import Task
-from tuning.trials import Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
@@ -36,7 +36,7 @@ DEFAULTS = {"units": 8, "learning_rate": 1e-3}
 
 
 def use(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Any]) -> None:
-    for module in (tuner, tuning.search):
+    for module in (tuner, tuning.sweep.search):
         monkeypatch.setattr(module, "get_hypermodel", lambda name: build)
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.kubeflow_components import IMAGE
 from tuning.__main__ import _parser
-from tuning.workers import is_worker
+from tuning.sweep.workers import is_worker
 
 MANIFEST = Path(__file__).parents[2] / "deploy" / "kubernetes" / "sweep.yaml"
 JOBS = ("sweep-chief", "sweep-worker")

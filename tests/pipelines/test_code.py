@@ -6,7 +6,9 @@ from pipelines.code import code_digests
 
 def test_code_is_what_a_step_imports_and_nothing_else() -> None:
     trainer = code_digests("trainer")
-    assert {"components.trainer", "tuning.fitting", "tuning.hypermodels.emoji_cnn"} <= set(trainer)
+    assert {"components.trainer", "tuning.training.fitting", "tuning.hypermodels.emoji_cnn"} <= set(
+        trainer
+    )
     assert "components.transform" not in trainer
     assert "components.common.records.load_split" not in trainer
     assert "tfds_builders.drawn_faces.drawing" in code_digests("example_gen")

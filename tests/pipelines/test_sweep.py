@@ -28,8 +28,8 @@ from pipelines.sweep import (
     with_trials,
 )
 from tuning.__main__ import main
-from tuning.archive import unpack_job
-from tuning.job import load_job
+from tuning.sweep.archive import unpack_job
+from tuning.sweep.job import load_job
 
 OVERRIDES = (
     "tuner.hypermodel=emoji_cnn",

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from tuning.batches import Batches
 from tuning.heads import classify, compile_classifier, with_class_probabilities, without_head
+from tuning.training.batches import Batches
 
 FEATURES = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
 

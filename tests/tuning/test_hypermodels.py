@@ -5,9 +5,9 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 
-from tuning.batches import Batches
 from tuning.hypermodels import get_hypermodel
 from tuning.task import Task
+from tuning.training.batches import Batches
 
 FROM_PIXELS = ("emoji_cnn", "expression_net", "fer_cnn", "happy_model")
 

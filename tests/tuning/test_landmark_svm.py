@@ -14,8 +14,8 @@ from tuning.landmark_svm import (
     measure,
     search,
 )
-from tuning.search import default_values
-from tuning.trials import Trial
+from tuning.space import default_values
+from tuning.sweep.trials import Trial
 
 KERNELS = ("linear", "poly")
 

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 from tuning.__main__ import main
-from tuning.archive import pack_job
 from tuning.heads import with_class_probabilities
-from tuning.job import Arrays, Job
-from tuning.trials import read_trials
+from tuning.sweep.archive import pack_job
+from tuning.sweep.job import Job
+from tuning.sweep.trials import read_trials
+from tuning.training.batches import Arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.common.images import decode_png
 from components.common.sweep_figures import draw_sweep
-from tuning.trials import Trial
+from tuning.sweep.trials import Trial
 
 ALL = ["importance", "objective", "parallel_coordinates"]
 

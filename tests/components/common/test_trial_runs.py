@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.common.trial_runs import trial_runs
-from tuning.trials import Trial
+from tuning.sweep.trials import Trial
 
 BEGUN = Trial("3", "RUNNING", None, {"width": 8, "tuner/epochs": 9}, [], attempts=[[50.0, 50.0]])
 

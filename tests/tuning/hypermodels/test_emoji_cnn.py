@@ -3,7 +3,7 @@ import keras_tuner as kt
 import pytest
 
 from tuning.hypermodels.emoji_cnn import build
-from tuning.search import default_values
+from tuning.space import default_values
 from tuning.task import Task
 
 TASK = Task((24, 24, 1), 2, steps=10, epochs=2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuning.hypermodels.expression_net import build, momentum_for
-from tuning.search import default_values
+from tuning.space import default_values
 from tuning.task import Task
 
 TASK = Task((48, 48, 1), 7, steps=10, epochs=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuning.hypermodels.fer_cnn import build
-from tuning.search import default_values
+from tuning.space import default_values
 from tuning.task import Task
 
 FER2013 = Task((48, 48, 1), 7, steps=449, epochs=100)

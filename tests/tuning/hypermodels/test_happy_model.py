@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuning.hypermodels.happy_model import build
-from tuning.search import default_values
+from tuning.space import default_values
 from tuning.task import Task
 
 HAPPY_HOUSE = Task((64, 64, 3), 2, steps=38, epochs=40)

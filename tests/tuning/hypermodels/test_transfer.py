@@ -7,7 +7,7 @@ import pytest
 
 from tuning.hypermodels import frozen_part
 from tuning.hypermodels.transfer import build
-from tuning.search import default_values, with_fixed
+from tuning.space import default_values, with_fixed
 from tuning.task import Task
 
 PICTURES = Task((32, 32, 3), 8, steps=15, epochs=20)

@@ -8,7 +8,6 @@ zlib: FER2013 takes 58 MB of 74, a little less than as WebP.
 import contextlib
 import hashlib
 import io
-import json
 import os
 import shutil
 import socket
@@ -21,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning.job import Arrays, Job, save_job
+from tuning.sweep.job import Job, job_from_json, job_to_json, save_job
+from tuning.training.batches import Arrays
 
 DIGEST = "archive.sha256"
 """Says of a folder which file it was unpacked from."""
@@ -34,7 +34,7 @@ class ArchiveError(ValueError):
 def pack_job(path: Path, job: Job, train: Arrays, validation: Arrays) -> None:
     """Writes a job and its arrays into a zip file."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("job.json", json.dumps(job._asdict(), indent=1))
+        archive.writestr("job.json", job_to_json(job))
         for name, (images, labels) in (("train", train), ("validation", validation)):
             archive.writestr(f"{name}_images.residuals", compress_images(images))
             archive.writestr(f"{name}_labels.npy", _npy(labels))
@@ -44,7 +44,7 @@ def unpack_job(path: Path) -> Path:
     """Unpacks an archive into the folder of its name, beside it; one that is unpacked stands.
 
     Returns:
-        The folder: what `tuning.job.load_job` reads.
+        The folder: what `tuning.sweep.job.load_job` reads.
 
     Raises:
         ArchiveError: the file is no archive of a job, or the folder holds another one.
@@ -65,8 +65,7 @@ def unpack_job(path: Path) -> Path:
 def _read_archive(path: Path) -> tuple[Job, Arrays, Arrays]:
     try:
         with zipfile.ZipFile(path) as archive:
-            content = json.loads(archive.read("job.json"))
-            job = Job(**content | {"image_shape": tuple(content["image_shape"])})
+            job = job_from_json(archive.read("job.json"))
             return job, _arrays(archive, "train", job), _arrays(archive, "validation", job)
     except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError) as error:
         raise ArchiveError(f"{path}: not what `mien sweep --export` writes: {error}") from None

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tuning.archive import (
+from tuning.sweep.archive import (
     ArchiveError,
     compress_images,
     decompress_images,
     pack_job,
     unpack_job,
 )
-from tuning.job import Arrays, Job, load_job
+from tuning.sweep.job import Job, load_job
+from tuning.training.batches import Arrays
 
 
 def images(count: int, height: int, width: int, channels: int) -> NDArray[np.uint8]:

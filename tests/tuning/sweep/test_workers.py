@@ -12,10 +12,11 @@ import numpy as np
 import psutil
 import pytest
 
-from tuning import workers
-from tuning.job import Arrays, Job, save_job
-from tuning.trials import Trial, read_trials
-from tuning.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
+from tuning.sweep import workers
+from tuning.sweep.job import Job, save_job
+from tuning.sweep.trials import Trial, read_trials
+from tuning.sweep.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
+from tuning.training.batches import Arrays
 
 
 @pytest.fixture
@@ -227,7 +228,9 @@ def test_a_worker_is_who_has_a_chief() -> None:
 
 
 def test_workers_end_when_their_parent_is_killed() -> None:
-    child = "from tuning.workers import end_with_parent as e; import signal; e(); signal.pause()"
+    child = (
+        "from tuning.sweep.workers import end_with_parent as e; import signal; e(); signal.pause()"
+    )
     parent = (
         "import os, subprocess, sys; os.environ['MIEN_SEARCH_PARENT'] = str(os.getpid()); "
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}]); "

@@ -5,8 +5,9 @@ import numpy as np
 
 from pipelines.config import TunerSection
 from tuning.accelerator import PRECISIONS
-from tuning.job import Arrays, Job, load_job, save_job
-from tuning.oracles import ORACLES
+from tuning.sweep.job import Job, load_job, save_job
+from tuning.sweep.oracles import ORACLES
+from tuning.training.batches import Arrays
 
 JOB = Job("emoji_cnn", (4, 4, 1), 2, "random", "val_loss", 3, 0.5, 2, None, None, "auto", 7)
 

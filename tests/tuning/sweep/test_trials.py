@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning.trials import (
+from tuning.sweep.trials import (
     Trial,
     leaderboard,
     read_trial,

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tuning.training.batches import Arrays
+
 
 class Job(NamedTuple):
     """What is searched, and how.
@@ -19,7 +21,7 @@ class Job(NamedTuple):
         image_shape: height, width and channels of a picture; of a frozen backbone's features, how
             many.
         classes: how many.
-        oracle: one of `tuning.oracles.ORACLES`.
+        oracle: one of `tuning.sweep.oracles.ORACLES`.
         objective: a metric of the training's logs: `val_accuracy`, `val_macro_f1` or `val_loss`.
         max_trials: the budget; Hyperband and grid may end below it.
         minutes: the budget in time, of all starts of the search together; None: no limit.
@@ -47,11 +49,15 @@ class Job(NamedTuple):
     fixed: dict[str, Any] = {}  # noqa: RUF012  (nobody changes it)
 
 
-class Arrays(NamedTuple):
-    """Images uint8 [n, height, width, channels], or features float32 [n, f]; labels int64 [n]."""
+def job_to_json(job: Job) -> str:
+    """What `job_from_json` reads."""
+    return json.dumps(job._asdict(), indent=1)
 
-    images: Any
-    labels: Any
+
+def job_from_json(text: str | bytes) -> Job:
+    """The job of a text of `job_to_json`."""
+    content = json.loads(text)
+    return Job(**content | {"image_shape": tuple(content["image_shape"])})
 
 
 def save_job(folder: Path, job: Job, train: Arrays, validation: Arrays) -> None:
@@ -60,14 +66,13 @@ def save_job(folder: Path, job: Job, train: Arrays, validation: Arrays) -> None:
     for name, arrays in (("train", train), ("validation", validation)):
         np.save(folder / f"{name}_images.npy", arrays.images)
         np.save(folder / f"{name}_labels.npy", arrays.labels)
-    (folder / "job.json").write_text(json.dumps(job._asdict(), indent=1))
+    (folder / "job.json").write_text(job_to_json(job))
 
 
 def load_job(folder: Path) -> tuple[Job, Arrays, Arrays]:
     """The job in a folder, its train and its validation arrays."""
-    content = json.loads((folder / "job.json").read_text())
-    content["image_shape"] = tuple(content["image_shape"])
-    return Job(**content), _arrays(folder, "train"), _arrays(folder, "validation")
+    job = job_from_json((folder / "job.json").read_text())
+    return job, _arrays(folder, "train"), _arrays(folder, "validation")
 
 
 def _arrays(folder: Path, name: str) -> Arrays:

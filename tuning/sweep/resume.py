@@ -12,8 +12,8 @@ from typing import Any
 
 import keras_tuner as kt
 
-from tuning.oracles import keras_tuner_id
-from tuning.trials import Trial
+from tuning.sweep.oracles import keras_tuner_id
+from tuning.sweep.trials import Trial
 
 log = logging.getLogger(__name__)
 

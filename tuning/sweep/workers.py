@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from tuning.job import load_job
-from tuning.trials import Trial, leaderboard, read_trials
+from tuning.sweep.job import load_job
+from tuning.sweep.trials import Trial, leaderboard, read_trials
 
 CHIEF = "chief"
 DEATHS = 5
@@ -203,5 +203,5 @@ def _free_port() -> int:
 
 
 def _with_this_package(python_path: str | None) -> str:
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join([here, python_path] if python_path else [here])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning.batches import Batches
-from tuning.fitting import fit
 from tuning.heads import classify, compile_classifier
 from tuning.optimizers import cosine
-from tuning.rules import ReduceRateRule, StoppingRule
+from tuning.training.batches import Batches
+from tuning.training.fitting import fit
+from tuning.training.rules import ReduceRateRule, StoppingRule
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 

@@ -2,50 +2,28 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras_tuner as kt
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size
+from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size, resolve_precision
 from tuning.hypermodels import get_hypermodel
-from tuning.job import Arrays, Job
-from tuning.oracles import make_oracle
-from tuning.resume import restore
-from tuning.running import Setting, run_trial
+from tuning.space import build_with, with_fixed
+from tuning.sweep.job import Job
+from tuning.sweep.oracles import make_oracle
+from tuning.sweep.resume import restore
+from tuning.sweep.running import Setting, run_trial
+from tuning.sweep.trials import Trial, describe_best, leaderboard, read_trials, running_seconds
 from tuning.task import Task
-from tuning.trials import Trial, leaderboard, read_trials, running_seconds
+from tuning.training.batches import Arrays
 
 log = logging.getLogger(__name__)
 
 # Of a batch size that is searched: beyond, a network learns less from the same epochs.
 _LARGEST_BATCH = 1024
 _STEPS = 8
-
-
-def default_values(build: Callable[[Any], Any]) -> dict[str, Any]:
-    """The default of every hyperparameter that a hypermodel declares."""
-    hp = kt.HyperParameters()
-    build(hp)
-    return dict(hp.values)
-
-
-def with_fixed(build: Callable[[Any], Any], fixed: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """A hypermodel, some of whose hyperparameters are set, and not searched."""
-
-    def build_fixed(hp: Any) -> Any:
-        for name, value in fixed.items():
-            hp.Fixed(name, value)
-        return build(hp)
-
-    return build_fixed
-
-
-def models_own(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters without those that Hyperband adds for its own schedule."""
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def search(
@@ -85,6 +63,16 @@ def search(
     return leaderboard(read_trials(records), job.objective)
 
 
+def describe_winner(job: Job, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What the full training needs to know of the first of the trials, and why it was chosen."""
+    return {
+        "hypermodel": job.hypermodel,
+        "precision": resolve_precision(job.precision),
+        "batch_size": trials[0].batch_size,
+        **describe_best(trials, job.objective),
+    }
+
+
 class _Tuner(BaseTuner):
     """Asks the oracle for trials, has them run, and keeps no files of KerasTuner's."""
 
@@ -118,7 +106,7 @@ def _batch_size(job: Job, images: int, trials: Sequence[Trial]) -> int:
     limit = min(_LARGEST_BATCH, images // _STEPS)
     with dtype_policy(job.precision):
         return largest_batch_size(
-            lambda: build(kt.HyperParameters()), job.image_shape, job.classes, limit=limit
+            lambda: build_with(build, {}), job.image_shape, job.classes, limit=limit
         )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
-from tuning.job import Job
-from tuning.oracles import ORACLES, make_oracle, trial_number
-from tuning.resume import restore
-from tuning.trials import Trial, read_trials, write_trial
+from tuning.sweep.job import Job
+from tuning.sweep.oracles import ORACLES, make_oracle, trial_number
+from tuning.sweep.resume import restore
+from tuning.sweep.trials import Trial, read_trials, write_trial
 
 Damage = Callable[[Path], None]
 

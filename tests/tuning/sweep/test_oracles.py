@@ -3,8 +3,8 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
-from tuning.job import Job
-from tuning.oracles import ORACLES, keras_tuner_id, make_oracle, trial_number
+from tuning.sweep.job import Job
+from tuning.sweep.oracles import ORACLES, keras_tuner_id, make_oracle, trial_number
 
 JOB = Job("-", (4, 4, 1), 2, "random", "val_accuracy", 4, None, 9, None, 32, "float32", 0)
 

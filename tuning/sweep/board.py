@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tuning.trials import Trial, leaderboard
+from tuning.sweep.trials import Trial, leaderboard, models_own
 
 
 class Board(NamedTuple):
@@ -23,7 +23,7 @@ class Board(NamedTuple):
 def make_board(trials: Iterable[Trial], objective: str) -> Board:
     """Ranks trials by the objective; of the hyperparameters, those that differ have a column."""
     ranked = leaderboard(trials, objective)
-    names = list(dict.fromkeys(n for t in ranked for n in t.values if not n.startswith("tuner/")))
+    names = list(dict.fromkeys(name for t in ranked for name in models_own(t.values)))
     differ = [n for n in names if len({repr(t.values.get(n)) for t in ranked}) > 1]
     same = {n: ranked[0].values[n] for n in names if n not in differ}
     facts = ["rank", "trial", objective, "parameters", "s/epoch", "images/s", "status"]

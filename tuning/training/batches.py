@@ -1,10 +1,17 @@
 """Batches of arrays: the same in a trial of the search and in the full training."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+
+
+class Arrays(NamedTuple):
+    """Images uint8 [n, height, width, channels], or features float32 [n, f]; labels int64 [n]."""
+
+    images: Any
+    labels: Any
 
 
 class Batches(keras.utils.PyDataset):

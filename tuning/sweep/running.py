@@ -11,10 +11,12 @@ import keras
 import keras_tuner as kt
 
 from tuning.accelerator import compile_for_device, dtype_policy, is_out_of_memory
-from tuning.batches import Batches
-from tuning.job import Arrays, Job
-from tuning.oracles import trial_number
-from tuning.trials import Trial, read_trial, write_trial
+from tuning.space import build_with
+from tuning.sweep.job import Job
+from tuning.sweep.oracles import trial_number
+from tuning.sweep.trials import Trial, read_trial, write_trial
+from tuning.training.batches import Arrays, Batches
+from tuning.training.rules import direction
 
 
 class Setting(NamedTuple):
@@ -120,14 +122,14 @@ def _fit(setting: Setting, trial_id: str, recorder: "_Recorder") -> float:
 
 def best_score(epochs: Sequence[Mapping[str, float]], objective: str) -> float:
     """The objective's best value over the epochs."""
-    best = min if objective.endswith("loss") else max
+    best = min if direction(objective) == "min" else max
     return best(row[objective] for row in epochs)
 
 
 def _early_stopping(job: Job) -> list[Any]:
     if job.patience is None:
         return []
-    mode = "min" if job.objective.endswith("loss") else "max"
+    mode = direction(job.objective)
     return [keras.callbacks.EarlyStopping(job.objective, patience=job.patience, mode=mode)]
 
 
@@ -139,9 +141,7 @@ def _model(setting: Setting, values: Mapping[str, Any]) -> tuple[Any, int]:
             return compile_for_device(model), values["tuner/initial_epoch"]
         except (OSError, ValueError, KeyError):
             pass  # It is gone or damaged: the same model is trained from its first epoch.
-    hp = kt.HyperParameters()
-    hp.values = dict(values)
-    return compile_for_device(setting.build(hp)), 0
+    return compile_for_device(build_with(setting.build, values)), 0
 
 
 def _save(model: Any, folder: Path, trial_id: str) -> None:

@@ -16,14 +16,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from tuning.batches import Batches
-from tuning.rules import History, ReduceRateRule, StoppingRule, best_epoch, next_rate, should_stop
+from tuning.training.batches import Arrays, Batches
+from tuning.training.rules import (
+    History,
+    ReduceRateRule,
+    StoppingRule,
+    best_epoch,
+    next_rate,
+    should_stop,
+)
 
 
 def fit(
     build: Callable[[], Any],
-    train: tuple[Any, Any],
-    validation: tuple[Any, Any] | None,
+    train: Arrays,
+    validation: Arrays | None,
     *,
     classes: int,
     epochs: int,
@@ -39,12 +46,12 @@ def fit(
 
     Args:
         build: makes the compiled model.
-        train: images uint8 [n, height, width, channels] and labels int64 [n].
-        validation: the same, or None.
+        train: what the model is fitted to.
+        validation: what the epochs are judged on, or None.
         classes: how many.
         epochs: at most so many.
         batch_size: images a step.
-        mixup: of the train images: see `tuning.batches.Batches`.
+        mixup: of the train images: see `tuning.training.batches.Batches`.
         seed: of the weights, dropout, mixup and the order of the images.
         rule: when to stop before, and which epoch is the best.
         reduce_rate: when the learning rate is reduced; None: the optimizer's own stands.

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras_tuner as kt
 
-from tuning.job import Job
+from tuning.sweep.job import Job
+from tuning.training.rules import direction
 
 ORACLES = ("random", "bayesian", "hyperband", "grid")
 
@@ -42,7 +43,7 @@ def make_oracle(job: Job, seconds_spent: Callable[[], float]) -> Any:
             pass
 
     oracle = BoundedOracle(
-        objective=kt.Objective(job.objective, "min" if job.objective.endswith("loss") else "max"),
+        objective=kt.Objective(job.objective, direction(job.objective)),
         seed=job.seed + 1,  # KerasTuner takes 0 for none, and draws one.
         # Failures in a row would end the search with an exception, and lose the trials before.
         max_consecutive_failed_trials=job.max_trials + 1,

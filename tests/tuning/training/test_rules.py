@@ -3,7 +3,7 @@ from typing import Any
 import keras
 import pytest
 
-from tuning.rules import ReduceRateRule, StoppingRule, best_epoch, next_rate, should_stop
+from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch, next_rate, should_stop
 
 
 def history_of(metric: str, values: list[float]) -> list[dict[str, float]]:

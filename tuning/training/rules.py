@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 History = list[dict[str, float]]
 """One row an epoch: `epoch` (from 1), the metrics, `learning_rate`."""
@@ -41,6 +41,11 @@ class ReduceRateRule(NamedTuple):
     min_rate: float = 1e-5
 
 
+def direction(metric: str) -> Literal["min", "max"]:
+    """Which way a metric gets better: a loss is minimized, all others are maximized."""
+    return "min" if metric.endswith("loss") else "max"
+
+
 def best_epoch(history: Sequence[Mapping[str, float]], rule: StoppingRule) -> int:
     """The index of the best epoch; the earliest of equals."""
     if rule.monitor not in history[-1]:
@@ -76,5 +81,5 @@ def next_rate(history: Sequence[Mapping[str, float]], rule: ReduceRateRule) -> f
 
 def _to_minimize(history: Sequence[Mapping[str, float]], monitor: str) -> list[float]:
     """A metric's values, the better the smaller; not a number is the worst."""
-    sign = 1 if monitor.endswith("loss") else -1
+    sign = 1 if direction(monitor) == "min" else -1
     return [math.inf if math.isnan(row[monitor]) else sign * row[monitor] for row in history]

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning import search as searching
 from tuning.heads import classify, compile_classifier
-from tuning.job import Arrays, Job
-from tuning.running import run_trial
-from tuning.search import default_values, search
+from tuning.space import default_values
+from tuning.sweep import search as searching
+from tuning.sweep.job import Job
+from tuning.sweep.running import run_trial
+from tuning.sweep.search import search
+from tuning.sweep.trials import Trial, read_trials, running_seconds, write_trial
 from tuning.task import Task
-from tuning.trials import Trial, read_trials, running_seconds, write_trial
+from tuning.training.batches import Arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
@@ -406,8 +408,9 @@ import os, sys
 from pathlib import Path
 import keras
 import numpy as np
-from tuning import search as searching
-from tuning.job import Arrays, Job
+from tuning.sweep import search as searching
+from tuning.sweep.job import Job
+from tuning.training.batches import Arrays
 from tuning.heads import classify, compile_classifier
 
 def build(hp, task):

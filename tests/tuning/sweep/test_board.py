@@ -1,5 +1,5 @@
-from tuning.board import in_lines, make_board
-from tuning.trials import Trial
+from tuning.sweep.board import in_lines, make_board
+from tuning.sweep.trials import Trial
 
 
 def epoch(seconds: float, images_per_second: float) -> dict[str, float]:

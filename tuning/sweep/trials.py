@@ -5,10 +5,13 @@ whoever follows it from another process or another machine.
 """
 
 import json
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from tuning.training.rules import direction
 
 Status = Literal["RUNNING", "COMPLETED", "FAILED"]
 
@@ -69,8 +72,24 @@ def read_trial(path: Path) -> Trial | None:
 
 def leaderboard(trials: Iterable[Trial], objective: str) -> list[Trial]:
     """The trials, the best first; those without a score last."""
-    sign = 1 if objective.endswith("loss") else -1
-    return sorted(trials, key=lambda t: float("inf") if t.score is None else sign * t.score)
+    sign = 1 if direction(objective) == "min" else -1
+    return sorted(trials, key=lambda t: math.inf if t.score is None else sign * t.score)
+
+
+def models_own(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters without those that Hyperband adds for its own schedule."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def describe_best(trials: Sequence[Trial], objective: str) -> dict[str, Any]:
+    """The hyperparameters of the first of the trials, and why it was chosen."""
+    best = trials[0]
+    return {
+        "values": models_own(best.values),
+        "chosen_by": f"best {objective} of {len(trials)} trials, {best.score:.4f}",
+        "trial": best.id,
+        "score": best.score,
+    }
 
 
 def running_seconds(trials: Iterable[Trial]) -> float:
