@@ -190,7 +190,7 @@ class TransformSection(Section):
 class TunerSection(Section):
     """What is searched, and how."""
 
-    hypermodel: Literal[HYPERMODELS]  # type: ignore[valid-type]
+    hypermodel: Literal[HYPERMODELS] = "expression_net"  # type: ignore[valid-type]
     oracle: Literal["random", "bayesian", "hyperband", "grid"] = "random"
     objective: Literal["val_accuracy", "val_loss", "val_macro_f1"] = "val_accuracy"
     max_trials: int = Field(10, ge=0)
@@ -296,7 +296,7 @@ class Config(Section):
     split: SplitSection = Field(default_factory=lambda: SplitSection())
     example_validator: ExampleValidatorSection = ExampleValidatorSection()
     transform: TransformSection = Field(TransformSection(), validate_default=True)
-    tuner: TunerSection
+    tuner: TunerSection = TunerSection()
     trainer: TrainerSection = TrainerSection()
     baseline: BaselineSection = BaselineSection()
     evaluator: EvaluatorSection = EvaluatorSection()

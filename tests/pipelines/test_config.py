@@ -253,3 +253,9 @@ def test_parameters_survive_kfp_which_knows_only_floats() -> None:
         "e": True,
     }
     assert isinstance(plain({"a": 3.0})["a"], int)
+
+
+def test_a_dataset_is_all_that_a_config_must_say(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("dataset: {name: drawn_faces}\n")
+    name, config = load_config(str(tmp_path / "mine.yaml"))
+    assert (name, config.tuner.hypermodel) == ("mine", "expression_net")
