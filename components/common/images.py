@@ -61,8 +61,7 @@ def decode_image(encoded: bytes) -> NDArray[np.uint8]:
     Raises:
         UndecodableImageError: it has more than MAX_PIXELS, or with the decoder's own reason.
     """
-    if len(encoded) >= BOMB_BYTES:
-        _check_size(encoded)
+    check_size(encoded)
     try:
         # To ask an operation whether it is one takes as long as to decode a small JPEG.
         is_jpeg = encoded.startswith(b"\xff\xd8\xff")
@@ -72,8 +71,14 @@ def decode_image(encoded: bytes) -> NDArray[np.uint8]:
         raise UndecodableImageError(reason.split("}}")[-1].strip()[:200]) from None
 
 
-def _check_size(encoded: bytes) -> None:
-    """By the header alone: a picture of one color packs a thousandfold."""
+def check_size(encoded: bytes) -> None:
+    """Looks at the header alone: a picture of one color packs a thousandfold.
+
+    Raises:
+        UndecodableImageError: it has more than MAX_PIXELS.
+    """
+    if len(encoded) < BOMB_BYTES:
+        return
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
             pixels = image.width * image.height
@@ -125,8 +130,7 @@ def decode_and_fit(
         UndecodableImageError: one is no whole picture.
     """
     for one in encoded:
-        if len(one) >= BOMB_BYTES:
-            _check_size(one)
+        check_size(one)
     try:
         return _all_fitter(height, width, channels)(encoded).numpy()
     except tf.errors.InvalidArgumentError:

@@ -32,6 +32,11 @@ def invalid_argument(message: str) -> ServingError:
     return ServingError(StatusCode.INVALID_ARGUMENT, message)
 
 
+def not_found(message: str) -> ServingError:
+    """Returns the error for a request of what is not served."""
+    return ServingError(StatusCode.NOT_FOUND, message)
+
+
 # ToHTTPStatusCode in tensorflow_serving/model_servers/http_server.cc; the rest are 500 there too.
 _HTTP_STATUS = {
     StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,

@@ -17,20 +17,21 @@ from tensorflow_serving.apis import (
 
 from deploy.server import messages
 from deploy.server.errors import ServingError
-from deploy.server.servable import Servable
+from deploy.server.limits import MAX_SECONDS_TO_ANSWER
+from deploy.server.serving import Serving
 
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 
-Method = Callable[[Message, grpc.aio.ServicerContext], Awaitable[Message]]
+Method = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Message]]
 
 
-async def add_services(server: grpc.aio.Server, servable: Servable) -> None:
-    """Adds to `server`, before its start, all that answers for `servable`."""
+async def add_services(server: grpc.aio.Server, serving: Serving) -> None:
+    """Adds to `server`, before its start, all that answers for `serving`."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionService(servable), server
+        _PredictionService(serving), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(servable), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(serving), server)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     for name in (health.OVERALL_HEALTH, _PREDICTION, _MODEL):
@@ -40,21 +41,33 @@ async def add_services(server: grpc.aio.Server, servable: Servable) -> None:
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, servable: Servable) -> None:
-        self.Predict = _method(servable, messages.predict)
-        self.Classify = _method(servable, messages.classify)
-        self.GetModelMetadata = _method(servable, messages.model_metadata)
+    def __init__(self, serving: Serving) -> None:
+        self.Predict = _method(serving, "Predict", messages.predict)
+        self.Classify = _method(serving, "Classify", messages.classify)
+        self.Regress = _method(serving, "Regress", messages.regress)
+        self.GetModelMetadata = _method(serving, "GetModelMetadata", messages.model_metadata)
 
 
 class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, servable: Servable) -> None:
-        self.GetModelStatus = _method(servable, messages.model_status)
+    def __init__(self, serving: Serving) -> None:
+        self.GetModelStatus = _method(serving, "GetModelStatus", messages.model_status)
+        self.HandleReloadConfigRequest = _method(
+            serving, "HandleReloadConfigRequest", messages.reload_config
+        )
 
 
-def _method(servable: Servable, answer: Callable[[Servable, Any], Message]) -> Method:
-    async def method(request: Message, context: grpc.aio.ServicerContext) -> Message:
+def _method(
+    serving: Serving, api: str, answer: Callable[[Serving, Any, float], Awaitable[Message]]
+) -> Method:
+    async def method(request: Any, context: grpc.aio.ServicerContext) -> Message:
+        seconds = context.time_remaining()
+        deadline = asyncio.get_running_loop().time() + min(
+            MAX_SECONDS_TO_ANSWER if seconds is None else seconds, MAX_SECONDS_TO_ANSWER
+        )
+        model = request.model_spec.name if hasattr(request, "model_spec") else ""
         try:
-            return await asyncio.to_thread(answer, servable, request)
+            with serving.monitor.request(model, api, "GRPC"):
+                return await answer(serving, request, deadline)
         except ServingError as error:
             await context.abort(error.code, str(error))
 

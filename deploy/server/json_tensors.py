@@ -16,6 +16,7 @@ from tensorflow_serving.apis.classification_pb2 import (
     ClassificationRequest,
     ClassificationResponse,
 )
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from deploy.server.errors import invalid_argument
 from deploy.server.servable import Array
@@ -68,7 +69,7 @@ def predict_answer(outputs: Mapping[str, Array], format_: Format) -> dict[str, A
     Raises:
         ServingError: INVALID_ARGUMENT, row format and the outputs have no common batch size.
     """
-    values = {name: _to_json(name, array) for name, array in outputs.items()}
+    values = {name: to_json(name, array) for name, array in outputs.items()}
     if format_ == "column":
         return {"outputs": values if len(values) > 1 else next(iter(values.values()))}
     batches = {array.shape[:1] for array in outputs.values()}
@@ -98,6 +99,22 @@ def classification_request(body: Mapping[str, Any]) -> ClassificationRequest:
         listed = request.input.example_list
     listed.examples.extend(map(_to_example, examples))
     return request
+
+
+def regression_request(body: Mapping[str, Any]) -> RegressionRequest:
+    """Reads `examples` as `classification_request` does.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, there are no examples, or one is not as the API says.
+    """
+    read = classification_request(body)
+    return RegressionRequest(model_spec=read.model_spec, input=read.input)
+
+
+def regression_answer(response: RegressionResponse) -> dict[str, Any]:
+    """Returns `results`: a value for every example."""
+    values = np.array([each.value for each in response.result.regressions], np.float32)
+    return {"results": _shortest(values).tolist()}
 
 
 def classification_answer(response: ClassificationResponse) -> dict[str, Any]:
@@ -151,10 +168,15 @@ def _is_named(value: Any) -> bool:
 
 
 def _to_arrays(columns: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) -> dict[str, Array]:
-    return {name: _to_array(name, columns[name], spec.dtype) for name, spec in specs.items()}
+    return {name: to_array(name, columns[name], spec.dtype) for name, spec in specs.items()}
 
 
-def _to_array(name: str, value: Any, dtype: tf.DType) -> Array:
+def to_array(name: str, value: Any, dtype: tf.DType) -> Array:
+    """Nested lists as an array.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, they are ragged, or do not fit the dtype.
+    """
     try:
         if dtype == tf.string:
             return _to_strings(value)
@@ -220,7 +242,8 @@ def _to_feature(name: str, value: Any) -> tf.train.Feature:
         raise invalid_argument(f"Unexpected element type in feature: {name}: {error}") from error
 
 
-def _to_json(name: str, array: Array) -> Any:
+def to_json(name: str, array: Array) -> Any:
+    """An array as nested lists; strings as text, in a tensor `..._bytes` as base64 objects."""
     if array.dtype.kind == "f":
         return _shortest(array).tolist()
     if array.dtype != object:

@@ -3,8 +3,12 @@
 The messages are those of https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
 """
 
+import asyncio
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numpy as np
 import tensorflow as tf
 from grpc import StatusCode
 from tensorflow.core.framework.tensor_pb2 import TensorProto
@@ -26,13 +30,30 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     ModelVersionStatus,
 )
 from tensorflow_serving.apis.input_pb2 import Input
+from tensorflow_serving.apis.model_management_pb2 import (
+    ReloadConfigRequest,
+    ReloadConfigResponse,
+)
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+from tensorflow_serving.apis.regression_pb2 import (
+    Regression,
+    RegressionRequest,
+    RegressionResponse,
+    RegressionResult,
+)
 from tensorflow_serving.apis.status_pb2 import StatusProto
 
-from deploy.server.errors import ServingError, invalid_argument
+from deploy.server.configs import check_models
+from deploy.server.errors import ServingError, StartError, invalid_argument
 from deploy.server.limits import MAX_MESSAGE_BYTES
-from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
+from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable, require_few_pixels
+from deploy.server.serving import Serving
+
+T = TypeVar("T")
+
+_LARGE = 2**18
+"""Bytes of a request that takes longer to read than a thread takes to start."""
 
 # TF Serving answers in these fields, and clients read them by name (`outputs["score"].float_val`);
 # tf.make_tensor_proto would pack all but strings into `tensor_content`.
@@ -46,35 +67,24 @@ _VALUE_FIELDS = {
 }
 
 
-def require(servable: Servable, spec: ModelSpec) -> None:
-    """Checks that `spec` asks for `servable`.
-
-    Raises:
-        ServingError: NOT_FOUND, it asks for another model or version; INVALID_ARGUMENT, it asks
-            by a version label.
-    """
-    if spec.version_label:
-        raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
-    servable.require(spec.name, spec.version.value if spec.HasField("version") else None)
-
-
-def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
+async def predict(serving: Serving, request: PredictRequest, deadline: float) -> PredictResponse:
     """Answers `PredictionService.Predict`.
 
     Raises:
-        ServingError: NOT_FOUND, FAILED_PRECONDITION (no such signature) or INVALID_ARGUMENT.
+        ServingError: NOT_FOUND, FAILED_PRECONDITION (no such signature), INVALID_ARGUMENT, or of
+            `Batcher.predict`.
     """
-    require(servable, request.model_spec)
+    servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if signature not in servable.signature_defs:
         raise ServingError(
             StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.'
         )
-    inputs = {name: _to_array(name, proto) for name, proto in request.inputs.items()}
-    outputs = servable.predict(signature, inputs)
-    unknown = sorted(set(request.output_filter) - outputs.keys())
+    unknown = sorted(set(request.output_filter) - {*servable.signature_defs[signature].outputs})
     if unknown:
         raise invalid_argument(f"output tensor alias not found in signature: {','.join(unknown)}")
+    inputs = await off_the_loop(request.ByteSize(), arrays, request)
+    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
     wanted = request.output_filter or outputs.keys()
     return PredictResponse(
         model_spec=_model_spec(servable, signature),
@@ -82,20 +92,24 @@ def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
     )
 
 
-def classify(servable: Servable, request: ClassificationRequest) -> ClassificationResponse:
+async def classify(
+    serving: Serving, request: ClassificationRequest, deadline: float
+) -> ClassificationResponse:
     """Answers `PredictionService.Classify`.
 
     Raises:
-        ServingError: NOT_FOUND or INVALID_ARGUMENT.
+        ServingError: NOT_FOUND, INVALID_ARGUMENT, or of `Batcher.predict`.
     """
-    require(servable, request.model_spec)
+    servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    classes, scores = servable.classify(signature, _serialized_examples(request.input))
+    servable.require_method(signature, "classify", {"classes", "scores"})
+    inputs = {"inputs": _serialized_examples(request.input)}
+    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
     result = [
         Classifications(
             classes=[Class(label=label, score=score) for label, score in zip(*row, strict=True)]
         )
-        for row in zip(classes, scores, strict=True)
+        for row in zip(outputs["classes"], outputs["scores"], strict=True)
     ]
     return ClassificationResponse(
         model_spec=_model_spec(servable, signature),
@@ -103,15 +117,35 @@ def classify(servable: Servable, request: ClassificationRequest) -> Classificati
     )
 
 
-def model_metadata(
-    servable: Servable, request: GetModelMetadataRequest
+async def regress(
+    serving: Serving, request: RegressionRequest, deadline: float
+) -> RegressionResponse:
+    """Answers `PredictionService.Regress`.
+
+    Raises:
+        ServingError: NOT_FOUND, INVALID_ARGUMENT, or of `Batcher.predict`.
+    """
+    servable = serving.models.find(request.model_spec)
+    signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    servable.require_method(signature, "regress", {"outputs"})
+    inputs = {"inputs": _serialized_examples(request.input)}
+    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
+    regressions = [Regression(value=value) for value in outputs["outputs"].ravel().tolist()]
+    return RegressionResponse(
+        model_spec=_model_spec(servable, signature),
+        result=RegressionResult(regressions=regressions),
+    )
+
+
+async def model_metadata(
+    serving: Serving, request: GetModelMetadataRequest, _: float
 ) -> GetModelMetadataResponse:
     """Answers `PredictionService.GetModelMetadata`; its only field is `signature_def`.
 
     Raises:
         ServingError: NOT_FOUND or INVALID_ARGUMENT.
     """
-    require(servable, request.model_spec)
+    servable = serving.models.find(request.model_spec)
     if set(request.metadata_field) != {"signature_def"}:
         raise invalid_argument('metadata_field must be "signature_def", the only one supported')
     response = GetModelMetadataResponse(model_spec=_model_spec(servable))
@@ -119,17 +153,60 @@ def model_metadata(
     return response
 
 
-def model_status(servable: Servable, request: GetModelStatusRequest) -> GetModelStatusResponse:
-    """Answers `ModelService.GetModelStatus`: a servable that is in memory is AVAILABLE.
+async def model_status(
+    serving: Serving, request: GetModelStatusRequest, _: float
+) -> GetModelStatusResponse:
+    """Answers `ModelService.GetModelStatus`, of each version that is or was known.
 
     Raises:
-        ServingError: NOT_FOUND.
+        ServingError: NOT_FOUND or INVALID_ARGUMENT.
     """
-    require(servable, request.model_spec)
-    status = ModelVersionStatus(
-        version=servable.version, state=ModelVersionStatus.AVAILABLE, status=StatusProto()
+    versions = serving.models.statuses(request.model_spec)
+    return GetModelStatusResponse(
+        model_version_status=[
+            ModelVersionStatus(version=number, state=version.state, status=_status(version.error))
+            for number, version in versions.items()
+        ]
     )
-    return GetModelStatusResponse(model_version_status=[status])
+
+
+async def reload_config(
+    serving: Serving, request: ReloadConfigRequest, _: float
+) -> ReloadConfigResponse:
+    """Answers `ModelService.HandleReloadConfigRequest`: when its models are loaded.
+
+    A model of the new config that cannot be served does not bring back the old config: what can
+    be served is.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, the config names no model, or one twice.
+    """
+    try:
+        check_models(request.config)
+    except StartError as error:
+        raise invalid_argument(str(error)) from error
+    problems = await serving.reload(request.config)
+    return ReloadConfigResponse(status=_status("; ".join(problems)))
+
+
+def _status(error: str) -> StatusProto:
+    return StatusProto(error_code=2 if error else 0, error_message=error)  # 2 is UNKNOWN
+
+
+async def off_the_loop(size: int, call: Callable[..., T], *arguments: Any) -> T:
+    """Calls at once what is small, and what is large in a thread, so that the loop stays free."""
+    if size < _LARGE:
+        return call(*arguments)
+    return await asyncio.to_thread(call, *arguments)
+
+
+def arrays(request: PredictRequest) -> dict[str, Array]:
+    """The inputs of a request as arrays.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, one is no valid tensor.
+    """
+    return {name: _to_array(name, proto) for name, proto in request.inputs.items()}
 
 
 def _model_spec(servable: Servable, signature: str = "") -> ModelSpec:
@@ -138,7 +215,7 @@ def _model_spec(servable: Servable, signature: str = "") -> ModelSpec:
     return spec
 
 
-def _serialized_examples(source: Input) -> list[bytes]:
+def _serialized_examples(source: Input) -> Array:
     with_context = source.example_list_with_context
     examples = [*source.example_list.examples]
     for example in with_context.examples:
@@ -148,7 +225,9 @@ def _serialized_examples(source: Input) -> list[bytes]:
         examples.append(merged)
     if not examples:
         raise invalid_argument("Input is empty.")
-    return [example.SerializeToString() for example in examples]
+    for example in examples:
+        require_few_pixels(example.features.feature["image/encoded"].bytes_list.value)
+    return np.array([example.SerializeToString() for example in examples], dtype=object)
 
 
 def _to_array(name: str, proto: TensorProto) -> Array:

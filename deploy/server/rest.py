@@ -1,13 +1,15 @@
-"""The REST API: https://www.tensorflow.org/tfx/serving/api_rest, without labels and regress."""
+"""The REST API: https://www.tensorflow.org/tfx/serving/api_rest, and KServe's beside it."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from google.protobuf import json_format
+from google.protobuf.message import Message
+from grpc import StatusCode
+from prometheus_client import CONTENT_TYPE_LATEST
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     SignatureDefMap,
@@ -15,40 +17,74 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from deploy.server import json_tensors, messages
+from deploy.server import json_tensors, kserve, messages
 from deploy.server.errors import ServingError, invalid_argument
-from deploy.server.limits import MAX_MESSAGE_BYTES
-from deploy.server.servable import DEFAULT_SIGNATURE, Servable
+from deploy.server.limits import (
+    MAX_BYTES_AT_ONCE,
+    MAX_MESSAGE_BYTES,
+    MAX_SECONDS_TO_ANSWER,
+    MAX_SECONDS_TO_READ,
+)
+from deploy.server.messages import off_the_loop
+from deploy.server.servable import DEFAULT_SIGNATURE
+from deploy.server.serving import Serving
 
-Answer = Callable[[Servable, ModelSpec, bytes], dict[str, Any]]
+Answer = Callable[[Serving, ModelSpec, bytes, float], Awaitable[dict[str, Any]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(servable: Servable) -> web.Application:
-    """Returns the application that answers for `servable`; bodies are bounded by aiohttp."""
-    app = web.Application(middlewares=[_errors], client_max_size=MAX_MESSAGE_BYTES)
+def application(serving: Serving) -> web.Application:
+    """Returns the application that answers for `serving`."""
+    app = web.Application(
+        middlewares=[_errors, _Admission().admit], client_max_size=MAX_MESSAGE_BYTES
+    )
     model = r"/v1/models/{model:[^/:]+}"
+    for path in (model, model + r"/versions/{version:\d+}", model + "/labels/{label:[^/:]+}"):
+        app.router.add_get(path, _handler(serving, "GetModelStatus", _status))
+        app.router.add_get(path + "/metadata", _handler(serving, "GetModelMetadata", _metadata))
+        app.router.add_post(path + ":predict", _handler(serving, "Predict", _predict))
+        app.router.add_post(path + ":classify", _handler(serving, "Classify", _classify))
+        app.router.add_post(path + ":regress", _handler(serving, "Regress", _regress))
+    app.router.add_get("/v2/health/live", _health(lambda: True))
+    app.router.add_get("/v2/health/ready", _health(lambda: not serving.models.problems()))
+    model = "/v2/models/{model:[^/]+}"
     for path in (model, model + r"/versions/{version:\d+}"):
-        app.router.add_get(path, _handler(servable, _status))
-        app.router.add_get(path + "/metadata", _handler(servable, _metadata))
-        app.router.add_post(path + ":predict", _handler(servable, _predict))
-        app.router.add_post(path + ":classify", _handler(servable, _classify))
+        app.router.add_get(path, _handler(serving, "GetModelMetadata", kserve.metadata))
+        app.router.add_get(path + "/ready", _handler(serving, "GetModelStatus", kserve.ready))
+        app.router.add_post(path + "/infer", _handler(serving, "Predict", kserve.infer))
+    app.router.add_get("/monitoring/prometheus/metrics", _metrics(serving))
     return app
 
 
-def _handler(servable: Servable, answer: Answer) -> Handler:
+def _handler(serving: Serving, api: str, answer: Answer) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        spec = _model_spec(request.match_info)
-        body = await request.read()
-        # A thread, for TensorFlow and for the parsing of large bodies: the loop stays free.
-        text = await asyncio.to_thread(lambda: json.dumps(answer(servable, spec, body)))
-        return web.json_response(text=text)
+        deadline = asyncio.get_running_loop().time() + MAX_SECONDS_TO_ANSWER
+        with serving.monitor.request(request.match_info["model"], api, "REST"):
+            spec = _model_spec(request.match_info)
+            content = await answer(serving, spec, await request.read(), deadline)
+            return web.json_response(content)
+
+    return handle
+
+
+def _health(is_well: Callable[[], bool]) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        status = HTTPStatus.OK if is_well() else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response({}, status=status)
+
+    return handle
+
+
+def _metrics(serving: Serving) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=serving.monitor.page(), headers=headers)
 
     return handle
 
 
 def _model_spec(match: Mapping[str, str]) -> ModelSpec:
-    spec = ModelSpec(name=match["model"])
+    spec = ModelSpec(name=match["model"], version_label=match.get("label"))
     if "version" in match:
         try:
             spec.version.value = int(match["version"])
@@ -57,14 +93,15 @@ def _model_spec(match: Mapping[str, str]) -> ModelSpec:
     return spec
 
 
-def _status(servable: Servable, spec: ModelSpec, _: bytes) -> dict[str, Any]:
-    response = messages.model_status(servable, GetModelStatusRequest(model_spec=spec))
+async def _status(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> dict[str, Any]:
+    request = GetModelStatusRequest(model_spec=spec)
+    response = await messages.model_status(serving, request, deadline)
     return json_format.MessageToDict(response, always_print_fields_with_no_presence=True)
 
 
-def _metadata(servable: Servable, spec: ModelSpec, _: bytes) -> dict[str, Any]:
+async def _metadata(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> dict[str, Any]:
     request = GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
-    response = messages.model_metadata(servable, request)
+    response = await messages.model_metadata(serving, request, deadline)
     signatures = SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     # TF Serving writes the map itself, not the `Any` around it, as "signature_def".
@@ -74,24 +111,70 @@ def _metadata(servable: Servable, spec: ModelSpec, _: bytes) -> dict[str, Any]:
     }
 
 
-def _predict(servable: Servable, spec: ModelSpec, body: bytes) -> dict[str, Any]:
-    messages.require(servable, spec)
-    parsed = json_tensors.parse_object(body)
-    signature = parsed.get("signature_name") or DEFAULT_SIGNATURE
-    request = json_tensors.predict_inputs(parsed, servable.inputs(signature))
-    return json_tensors.predict_answer(servable.predict(signature, request.inputs), request.format)
+async def _predict(
+    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
+) -> dict[str, Any]:
+    servable = serving.models.find(spec)
+
+    def read() -> tuple[str, json_tensors.PredictBody]:
+        parsed = json_tensors.parse_object(body)
+        signature = parsed.get("signature_name") or DEFAULT_SIGNATURE
+        return signature, json_tensors.predict_inputs(parsed, servable.inputs(signature))
+
+    signature, request = await off_the_loop(len(body), read)
+    outputs = await serving.batcher.predict(servable, signature, request.inputs, deadline)
+    return json_tensors.predict_answer(outputs, request.format)
 
 
-def _classify(servable: Servable, spec: ModelSpec, body: bytes) -> dict[str, Any]:
+async def _classify(
+    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
+) -> dict[str, Any]:
     request = json_tensors.classification_request(json_tensors.parse_object(body))
     request.model_spec.MergeFrom(spec)
-    return json_tensors.classification_answer(messages.classify(servable, request))
+    response = await messages.classify(serving, request, deadline)
+    return json_tensors.classification_answer(response)
 
 
-def _to_dict(message: Any) -> dict[str, Any]:
+async def _regress(
+    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
+) -> dict[str, Any]:
+    request = json_tensors.regression_request(json_tensors.parse_object(body))
+    request.model_spec.MergeFrom(spec)
+    return json_tensors.regression_answer(await messages.regress(serving, request, deadline))
+
+
+def _to_dict(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
     )
+
+
+class _Admission:
+    """Bounds how much of all requests is in memory at once, and how long one may take to come."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    @web.middleware
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        # What comes without a length may become as large as is allowed.
+        size = MAX_MESSAGE_BYTES if request.content_length is None else request.content_length
+        size = min(size, MAX_MESSAGE_BYTES) if request.can_read_body else 0
+        if self._bytes + size > MAX_BYTES_AT_ONCE:
+            raise ServingError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._bytes:,} bytes are being answered already: ask again later",
+            )
+        self._bytes += size
+        try:
+            async with asyncio.timeout(MAX_SECONDS_TO_READ):
+                await request.read()
+            return await handler(request)
+        except TimeoutError:
+            request.protocol.close()  # Else the rest of its body would be waited for.
+            raise web.HTTPRequestTimeout from None
+        finally:
+            self._bytes -= size
 
 
 @web.middleware

@@ -1,6 +1,6 @@
 """One loaded SavedModel version: what TensorFlow Serving calls a servable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +12,13 @@ from grpc import StatusCode
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from components.common.images import UndecodableImageError, check_size
 from deploy.server.errors import ServingError, StartError, invalid_argument
 
 Array = npt.NDArray[Any]
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+_NONE = np.array([], dtype=object)
 _CODES = {code.value[0]: code for code in StatusCode}
 
 
@@ -61,16 +63,6 @@ class Servable:
         )
         return cls(name, int(folder.name), model, dict(serving.signature_def))
 
-    def require(self, name: str, version: int | None) -> None:
-        """Checks that a request for model `name` (`version`, or the latest) is for this servable.
-
-        Raises:
-            ServingError: NOT_FOUND, it is for another.
-        """
-        if name != self.name or version not in (None, self.version):
-            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise ServingError(StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")
-
     def inputs(self, signature: str) -> dict[str, tf.TensorSpec]:
         """Returns the inputs of `signature` by name.
 
@@ -87,16 +79,15 @@ class Servable:
         return specs
 
     def predict(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs `signature` on `inputs`, arrays of the signature's names, dtypes and shapes.
+        """Runs `signature` on `inputs` that `require_inputs` has let pass.
 
         Strings are object arrays of bytes, going in and coming out.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, the inputs are not those of the signature, or the graph
-                refuses them (an image that cannot be decoded).
+            ServingError: the graph refuses them (INVALID_ARGUMENT: an image that cannot be
+                decoded), or memory runs out (RESOURCE_EXHAUSTED).
         """
         specs = self.inputs(signature)
-        _require_inputs(specs, inputs)
         tensors = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
         try:
             outputs = self._model.signatures[signature](**tensors)
@@ -108,29 +99,55 @@ class Servable:
             for name, tensor in outputs.items()
         }
 
-    def classify(self, signature: str, examples: Sequence[bytes]) -> tuple[Array, Array]:
-        """Classifies serialized `tf.Example`s by a signature of TF Serving's Classify API.
-
-        Returns:
-            Classes, bytes [examples, k], and scores, float32 [examples, k].
+    def require_inputs(self, signature: str, inputs: Mapping[str, Array]) -> None:
+        """Checks that inputs are those of a signature, and their pictures of a size to decode.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, the signature is not one for classification, or the
-                graph refuses the examples.
+            ServingError: INVALID_ARGUMENT, they are not, or there is no such signature.
         """
-        # As TF Serving by default, the signature is known by its names and not by its
-        # `method_name`, which is `predict` in whatever tf.saved_model.save writes.
+        _require_inputs(self.inputs(signature), inputs)
+        require_few_pixels(inputs.get("image_bytes", _NONE).ravel())
+
+    def require_method(self, signature: str, method: str, outputs: Set[str]) -> None:
+        """Checks that a signature is one of TF Serving's Classify or Regress API.
+
+        As TF Serving by default, it is known by its names and not by its `method_name`, which is
+        `predict` in whatever `tf.saved_model.save` writes.
+
+        Args:
+            signature: its name.
+            method: `classify` or `regress`.
+            outputs: that it must have.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT, it is not.
+        """
         signature_def = self.signature_defs.get(signature, SignatureDef())
-        if set(signature_def.inputs) != {"inputs"} or set(signature_def.outputs) != {
-            "classes",
-            "scores",
-        }:
+        if set(signature_def.inputs) != {"inputs"} or set(signature_def.outputs) != outputs:
+            named = " and ".join(f'"{name}"' for name in sorted(outputs))
             raise invalid_argument(
-                f'Signature "{signature}" cannot classify: it must have the input "inputs" '
-                'and the outputs "classes" and "scores"'
+                f'Signature "{signature}" cannot {method}: it must have the input "inputs" '
+                f"and the outputs {named}"
             )
-        outputs = self.predict(signature, {"inputs": np.array(examples, dtype=object)})
-        return outputs["classes"], outputs["scores"]
+
+    def is_batchable(self, signature: str) -> bool:
+        """Whether all tensors of a signature have one row for each of as many as are asked for."""
+        function = self._model.signatures[signature]
+        specs = (*self.inputs(signature).values(), *function.structured_outputs.values())
+        return all(spec.shape.rank and spec.shape[0] is None for spec in specs)
+
+
+def require_few_pixels(encoded: Iterable[bytes]) -> None:
+    """Checks by their headers that no picture is too large to be decoded.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, one has more than `components.common.images.MAX_PIXELS`.
+    """
+    for picture in encoded:
+        try:
+            check_size(picture)
+        except UndecodableImageError as error:
+            raise invalid_argument(f"A picture is too large: {error}") from error
 
 
 def _require_inputs(specs: Mapping[str, tf.TensorSpec], inputs: Mapping[str, Array]) -> None:

@@ -1,4 +1,4 @@
-"""Version directories: which one is served, and whether it is whole.
+"""Version directories: which ones shall be served, and whether they are whole.
 
 A base path holds a folder per version, named by its number. Nothing here imports TensorFlow, so
 that a wrong or broken folder is told at once.
@@ -6,28 +6,43 @@ that a wrong or broken folder is told at once.
 
 from pathlib import Path
 
+from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
+    FileSystemStoragePathSourceConfig,
+)
+
 from components.common.files import read_json, sha256_file
 from components.common.serving import MANIFEST, version_folders
 from deploy.server.errors import StartError
 
 
-def newest_version(base_path: Path) -> Path:
-    """Returns the folder of the highest version under `base_path`, after verifying it.
+def candidates(
+    base_path: Path, policy: FileSystemStoragePathSourceConfig.ServableVersionPolicy
+) -> tuple[dict[int, Path], int]:
+    """The version folders that a policy allows, the newest first, and how many of them it wants.
 
     Raises:
-        StartError: `base_path` is missing, holds no version, or its newest version is not whole.
+        StartError: `base_path` is missing, or holds no such version.
     """
     if not base_path.is_dir():
-        raise StartError(f"{base_path} is no folder: give the model's in --model_base_path")
-    versions = version_folders(base_path)
-    if not versions:
+        raise StartError(f"{base_path} is no folder: give the model's base path")
+    found = version_folders(base_path)
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "specific":
+        found = {number: found[number] for number in found if number in policy.specific.versions}
+    if not found:
         raise StartError(
-            f"{base_path} holds no version (a folder named by a number): "
-            "push a model first, or give another --model_base_path"
+            f"{base_path} holds no version (a folder named by a number) that is asked for: "
+            "push a model first, or give another base path"
         )
-    newest = versions[max(versions)]
-    verify(newest)
-    return newest
+    wanted = len(found) if choice in ("specific", "all") else policy.latest.num_versions or 1
+    return dict(sorted(found.items(), reverse=True)), wanted
+
+
+def stamp(folder: Path) -> tuple[tuple[int, int], ...]:
+    """What tells of a version folder, without reading its files, that it has changed."""
+    paths = (folder, folder / "saved_model.pb", folder / "variables", folder / MANIFEST)
+    known = (path.stat() for path in paths if path.exists())
+    return tuple((status.st_mtime_ns, status.st_size) for status in known)
 
 
 def verify(folder: Path) -> None:

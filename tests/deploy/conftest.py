@@ -70,6 +70,11 @@ class TinyModel(tf.Module):
     def half_plus_three(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"y": x / 2 + 3}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def regress(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        feature = {"x": tf.io.FixedLenFeature([], tf.float32)}
+        return {"outputs": tf.io.parse_example(inputs, feature)["x"] / 2 + 3}
+
     @tf.function(
         input_signature=[
             tf.TensorSpec([None], tf.string, "tag"),
@@ -91,6 +96,7 @@ def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "predict_pixels": model.predict_pixels,
         "classify": model.classify,
         "half_plus_three": model.half_plus_three,
+        "regress": model.regress,
         "named": model.named,
     }
     tf.saved_model.save(model, folder, signatures=signatures)
@@ -135,10 +141,10 @@ def command(base_path: Path, *flags: str) -> list[str]:
 
 
 @contextmanager
-def running(base_path: Path) -> Iterator[RunningServer]:
+def running(base_path: Path, *flags: str) -> Iterator[RunningServer]:
     """Runs the server on free ports, and waits for its ready line."""
     process = subprocess.Popen(
-        command(base_path, "--port=0", "--rest_api_port=0"),
+        command(base_path, "--port=0", "--rest_api_port=0", *flags),
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -148,7 +154,7 @@ def running(base_path: Path) -> Iterator[RunningServer]:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], START_SECONDS)
         line = process.stdout.readline() if readable else ""
-        ready = rf"serving {MODEL} version {VERSION}: REST (http://\S+), gRPC (\S+)\n"
+        ready = rf"serving {MODEL} version {VERSION}.*: REST (http://\S+), gRPC (\S+)\n"
         match = re.fullmatch(ready, line)
         assert match, f"not ready: {line!r}"
         yield RunningServer(match[1], match[2], process)
@@ -168,7 +174,7 @@ def server(base_path: Path) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Callable[[Path], Any]:
+def start_server() -> Callable[..., Any]:
     """Starts a server of one's own, as a context manager."""
     return running
 

@@ -20,6 +20,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     GetModelStatusRequest,
     ModelVersionStatus,
 )
+from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
@@ -134,7 +135,8 @@ def test_an_unknown_model_is_not_found(stub: PredictionServiceStub, channel: grp
     assert refusal(stub.Predict, predict_request("half", x=[1.0])) == says
     spec = ModelSpec(name="half")
     status = ModelServiceStub(channel).GetModelStatus
-    assert refusal(status, GetModelStatusRequest(model_spec=spec)) == says
+    unknown = (grpc.StatusCode.NOT_FOUND, "Could not find any versions of model half")
+    assert refusal(status, GetModelStatusRequest(model_spec=spec)) == unknown
 
 
 def test_an_unknown_version_is_not_found(stub: PredictionServiceStub) -> None:
@@ -207,7 +209,23 @@ def test_a_message_over_32_mib_is_refused(stub: PredictionServiceStub) -> None:
 
 
 def test_what_is_not_served_is_unimplemented(stub: PredictionServiceStub) -> None:
-    assert refusal(stub.Regress, RegressionRequest())[0] is grpc.StatusCode.UNIMPLEMENTED
+    code, _ = refusal(stub.MultiInference, MultiInferenceRequest())
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_regress_gives_a_value_an_example(stub: PredictionServiceStub) -> None:
+    request = RegressionRequest(model_spec=ModelSpec(name="faces", signature_name="regress"))
+    for value in (2.0, 5.0):
+        feature = request.input.example_list.examples.add().features.feature["x"]
+        feature.float_list.value.append(value)
+    response = stub.Regress(request, timeout=SECONDS)
+    assert [each.value for each in response.result.regressions] == [4.0, 5.5]
+
+
+def test_a_deadline_is_kept(stub: PredictionServiceStub, images: list[bytes]) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Predict(predict_request(image_bytes=images), timeout=1e-6)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("service", ["", "tensorflow.serving.PredictionService"])

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
+    FileSystemStoragePathSourceConfig,
+)
 
 from deploy.server.errors import StartError
 from deploy.server.servable import Servable
-from deploy.server.versions import newest_version, verify
+from deploy.server.versions import candidates, verify
 
 Refused = Callable[..., str]
+Policy = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_a_tampered_file_is_refused(refused_start: Refused, version: Path) -> No
 
 def test_a_missing_base_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="no folder"):
-        newest_version(tmp_path / "nowhere")
+        candidates(tmp_path / "nowhere", Policy())
 
 
 def test_the_highest_number_is_the_newest_version(version: Path) -> None:
@@ -71,7 +76,25 @@ def test_the_highest_number_is_the_newest_version(version: Path) -> None:
     for name in ("9", "11.partial", "latest", "²"):
         (version.parent / name).mkdir()
     (version.parent / "12").write_text("no folder")
-    assert newest_version(version.parent) == newest
+    found, wanted = candidates(version.parent, Policy())
+    assert (next(iter(found.items())), wanted) == ((10, newest), 1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "numbers", "wanted"),
+    [
+        ("latest { num_versions: 2 }", [10, 9, 3], 2),
+        ("all {}", [10, 9, 3], 3),
+        ("specific { versions: 3 versions: 9 }", [9, 3], 2),
+    ],
+)
+def test_a_policy_says_which_versions_are_wanted(
+    version: Path, policy: str, numbers: list[int], wanted: int
+) -> None:
+    for name in ("9", "10"):
+        (version.parent / name).mkdir()
+    found, count = candidates(version.parent, text_format.Parse(policy, Policy()))
+    assert ([*found], count) == (numbers, wanted)
 
 
 def test_a_whole_version_verifies(version: Path) -> None:

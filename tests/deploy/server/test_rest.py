@@ -5,11 +5,14 @@ those of tensorflow_serving/util/json_tensor.cc and model_servers/http_server.cc
 """
 
 import base64
+import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+from PIL import Image
 
 SECONDS = 60
 
@@ -162,10 +165,54 @@ def test_metadata_describes_the_signatures(server: Any, version: str) -> None:
     assert signatures["serving_default"]["outputs"].keys() == {"probabilities", "label", "score"}
 
 
-@pytest.mark.parametrize("path", ["/v1/models/half", "/v1/models/half/metadata"])
-def test_an_unknown_model_is_not_found(server: Any, path: str) -> None:
-    message = error(requests.get(server.url + path, timeout=SECONDS), 404)
-    assert message == "Servable not found for request: Latest(half)"
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("", "Could not find any versions of model half"),
+        ("/versions/3", "Could not find version 3 of model half"),
+        ("/metadata", "Servable not found for request: Latest(half)"),
+    ],
+)
+def test_an_unknown_model_is_not_found(server: Any, path: str, says: str) -> None:
+    url = f"{server.url}/v1/models/half{path}"
+    assert error(requests.get(url, timeout=SECONDS), 404) == says
+
+
+def test_regressing_by_a_signature_that_cannot_is_said(server: Any) -> None:
+    body = {"examples": [{"x": 2.0}]}
+    message = error(post(server, body, verb="regress"), 400)
+    assert message.startswith('Signature "serving_default" cannot regress')
+
+
+def test_regress_gives_a_value_an_example(server: Any) -> None:
+    body = {"signature_name": "regress", "examples": [{"x": 2.0}, {"x": 5.0}]}
+    assert post(server, body, verb="regress").json() == {"results": [4.0, 5.5]}
+
+
+@pytest.mark.parametrize("path", ["", "/metadata"])
+def test_an_unknown_label_is_a_bad_request(server: Any, path: str) -> None:
+    url = f"{server.model_url}/labels/stable{path}"
+    message = error(requests.get(url, timeout=SECONDS), 400)
+    assert message == "Unrecognized servable version label: stable"
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(server: Any) -> None:
+    bomb = io.BytesIO()
+    Image.new("L", (20_000, 20_000)).save(bomb, "PNG")
+    response = post(server, {"instances": [b64(bomb.getvalue())]})
+    assert "A picture is too large" in error(response, 400)
+
+
+def test_one_bad_picture_costs_others_at_the_same_time_nothing(
+    server: Any, images: list[bytes]
+) -> None:
+    def ask(number: int) -> int:
+        picture = images[0] if number % 4 else b"no picture"
+        return post(server, {"instances": [b64(picture)]}).status_code
+
+    with ThreadPoolExecutor(32) as clients:
+        statuses = list(clients.map(ask, range(64)))
+    assert statuses == [200 if number % 4 else 400 for number in range(64)]
 
 
 def test_predicting_with_an_unknown_model_is_the_documented_error(server: Any) -> None:
