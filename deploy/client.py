@@ -11,6 +11,19 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+_RETRY = Retry(
+    total=None,
+    connect=0,
+    read=False,  # A silence is told as such, not as a failed retry.
+    status=4,
+    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE),
+    backoff_factor=0.25,
+    allowed_methods=None,  # To ask a model twice does no harm.
+    raise_on_status=False,
+)
 
 
 class ServerError(RuntimeError):
@@ -38,14 +51,18 @@ def predict(
     url: str = "http://127.0.0.1:8501",
     model: str,
     timeout: float = 30.0,
+    batch_size: int = 32,
 ) -> list[Prediction]:
     """Asks the server at `url` what `model` says of `images`.
+
+    A server that is busy is asked again, four times within four seconds.
 
     Args:
         images: encoded images, JPEG, PNG or BMP. One that cannot be decoded fails them all.
         url: where the server's REST API is.
         model: the name under which the model is served.
-        timeout: seconds to wait for the connection, and for the answer.
+        timeout: seconds to wait for the connection, and for each answer.
+        batch_size: images a request.
 
     Returns:
         A prediction for every image, in their order.
@@ -54,11 +71,30 @@ def predict(
         ServerError: there is no server, it has no such model, it cannot read an image, or what
             answers is no model server.
     """
-    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
-    if not instances:
-        return []  # The API knows no empty request.
     address = url if "://" in url else f"http://{url}"
-    response = _post(f"{address}/v1/models/{model}:predict", {"instances": instances}, timeout)
+    endpoint = f"{address}/v1/models/{model}:predict"
+    with requests.Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+        return [
+            prediction
+            for start in range(0, len(images), batch_size)
+            for prediction in _ask(
+                session, endpoint, images[start : start + batch_size], url, model, timeout
+            )
+        ]
+
+
+def _ask(
+    session: requests.Session,
+    endpoint: str,
+    images: Sequence[bytes],
+    url: str,
+    model: str,
+    timeout: float,
+) -> list[Prediction]:
+    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
+    response = _post(session, endpoint, {"instances": instances}, timeout)
     if response.status_code != HTTPStatus.OK:
         raise ServerError(_complaint(response, url, model))
     try:
@@ -69,10 +105,12 @@ def predict(
         ) from error
 
 
-def _post(endpoint: str, body: dict[str, Any], timeout: float) -> requests.Response:
+def _post(
+    session: requests.Session, endpoint: str, body: dict[str, Any], timeout: float
+) -> requests.Response:
     url = endpoint.split("/v1/")[0]
     try:
-        return requests.post(endpoint, json=body, timeout=timeout)
+        return session.post(endpoint, json=body, timeout=timeout)
     except requests.Timeout as error:
         raise ServerError(
             f"the server at {url} did not answer in {timeout:g} s: "

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
+from components.common.detectors import Box
+from components.common.faces import FaceCrop, FaceNotFoundError, crop_faces
 
 # How the files begin that every server reads; OpenCV reads others too.
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
@@ -33,14 +34,21 @@ def decode(encoded: bytes) -> NDArray[np.uint8]:
     return image.astype(np.uint8, copy=False)
 
 
-def cut_face(picture: NDArray[np.uint8], crop: FaceCrop) -> bytes:
-    """The face on RGB pixels, as PNG bytes.
+def cut_faces(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, bytes]]:
+    """The faces on RGB pixels, from left to right, as PNG bytes, each with its place.
+
+    Where there is none, and the model was trained on such pictures too, it is the picture and None.
 
     Raises:
-        NoImageError: there is no face, or more than one, and the crop says to reject it.
+        NoImageError: there is no face, and the crop says to reject that.
     """
     try:
-        face = crop_face(picture, crop)
+        faces = crop_faces(picture, crop)
     except FaceNotFoundError as error:
         raise NoImageError(f"{error}; --no-crop sends the picture whole") from None
-    return cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return [(box, encode_png(face)) for box, face in faces]
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """RGB pixels as PNG bytes."""
+    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()

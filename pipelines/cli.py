@@ -270,16 +270,23 @@ def predict(
     if json_:
         typer.echo(_json(answers))
     else:
-        table = _table("image", "label", "score", *manifest["labels"])
+        table = _table("image", "face", "label", "score", *manifest["labels"])
         for answer in answers:
             shares = (answer["probabilities"][label] for label in manifest["labels"])
             numbers = (f"{number:.3f}" for number in (answer["score"], *shares))
-            table.add_row(answer["image"], answer["label"], *numbers)
+            table.add_row(answer["image"], _place(answer["face"]), answer["label"], *numbers)
         _print(table)
     for reason in refused:
         typer.echo(f"mien: {reason}", err=True)
     if refused:
         raise typer.Exit(1)
+
+
+def _place(face: list[int] | None) -> str:
+    if face is None:
+        return "whole picture"
+    left, top, width, height = face
+    return f"{width}x{height} at {left},{top}"
 
 
 @app.command()

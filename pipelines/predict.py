@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.common.detectors import Box
 from components.common.faces import FaceCrop
 from components.common.recipe import parse_recipe
 from deploy.client import predict
-from deploy.pictures import NoImageError, cut_face, decode
+from deploy.pictures import NoImageError, cut_faces, decode
 
 
 def predict_files(
@@ -23,37 +24,40 @@ def predict_files(
         crop: cuts the face out where the model was trained on faces.
 
     Returns:
-        For each picture `image`, `label`, `score` and the `probabilities` by label, or as a list
-        without labels; and a line for each file that is no picture, or has no face to cut out.
+        For each face `image`, `face` (left, top, width and height in pixels; None where the whole
+        picture was sent), `label`, `score` and the `probabilities` by label, or as a list without
+        labels; and a line for each file that is no picture, or has no face to cut out.
 
     Raises:
         deploy.client.ServerError: the server does not answer, or refuses.
     """
     face_crop = parse_recipe(manifest["recipe"]).face_crop if crop else None
-    pictures: dict[str, bytes] = {}
+    faces: list[tuple[Path, Box | None, bytes]] = []
     refused = []
     for path in paths:
         try:
-            pictures[str(path)] = _picture(path, face_crop)
+            faces += [(path, box, encoded) for box, encoded in _faces(path, face_crop)]
         except (OSError, NoImageError) as error:
             refused.append(f"{path}: {getattr(error, 'strerror', None) or error}")
     labels = manifest["labels"]
-    predictions = predict(list(pictures.values()), url=url, model=manifest["model"])
+    encoded = [face for _, _, face in faces]
+    predictions = predict(encoded, url=url, model=manifest["model"])
     answers = [
         {
-            "image": name,
+            "image": str(path),
+            "face": box and list(box),
             "label": prediction.label,
             "score": prediction.score,
             "probabilities": dict(zip(labels, prediction.probabilities, strict=True))
             if labels
             else prediction.probabilities,
         }
-        for name, prediction in zip(pictures, predictions, strict=True)
+        for (path, box, _), prediction in zip(faces, predictions, strict=True)
     ]
     return answers, refused
 
 
-def _picture(path: Path, face_crop: FaceCrop | None) -> bytes:
+def _faces(path: Path, face_crop: FaceCrop | None) -> list[tuple[Box | None, bytes]]:
     encoded = path.read_bytes()
     picture = decode(encoded)  # A bad one would cost the others their answer.
-    return cut_face(picture, face_crop) if face_crop else encoded
+    return cut_faces(picture, face_crop) if face_crop else [(None, encoded)]

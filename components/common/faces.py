@@ -61,8 +61,34 @@ def crop_face(image: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
         FaceNotFoundError: there is no face, or more than one, and the crop says to reject it.
     """
     face = _choose(find_faces(image, crop.detector, crop.min_size), crop)
-    if face is None:
-        return image
+    return image if face is None else _crop(image, face, crop)
+
+
+def crop_faces(
+    image: NDArray[np.uint8], crop: FaceCrop
+) -> list[tuple[Box | None, NDArray[np.uint8]]]:
+    """Every face of a picture with its box, from left to right, each as `crop_face` would crop it.
+
+    For asking a model, which may say something of each of them; in training a picture is one face.
+
+    Args:
+        image: uint8 RGB [height, width, 3].
+        crop: what it says of several faces counts for nothing.
+
+    Returns:
+        One or more; without a face the whole picture and None.
+
+    Raises:
+        FaceNotFoundError: there is no face, and the crop says to reject such a picture.
+    """
+    faces = find_faces(image, crop.detector, crop.min_size)
+    if not faces:
+        _choose(faces, crop)
+        return [(None, image)]
+    return [(face.box, _crop(image, face, crop)) for face in sorted(faces, key=lambda f: f.box)]
+
+
+def _crop(image: NDArray[np.uint8], face: Face, crop: FaceCrop) -> NDArray[np.uint8]:
     if crop.align:
         return _aligned(image, face.eyes or _eyes_by_landmarks(image, face.box), crop.margin)
     return _cut(image, face.box, crop.margin)

@@ -22,7 +22,7 @@ class Monitor:
         """Starts at nothing.
 
         Args:
-            models: tells which are served; others are not counted by their names, which are endless.
+            models: tells which are served; others, endless, are not counted by their names.
             waiting: tells how many rows wait for a batch.
         """
         self._models = models

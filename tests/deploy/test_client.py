@@ -1,9 +1,10 @@
+import json
 import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -87,6 +88,35 @@ def test_the_client_is_light() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout == "[]\n"
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A server that refuses the first request, and then answers one of two rows at most."""
+
+    asked: ClassVar[list[int]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(len(body["instances"]))
+        row = {"label": "sad", "score": 0.5, "probabilities": [0.5, 0.5]}
+        answer = json.dumps({"predictions": [row] * len(body["instances"])}).encode()
+        self.send_response(429 if len(self.asked) == 1 else 200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+def test_a_busy_server_is_asked_again_and_many_images_in_batches() -> None:
+    with HTTPServer(("127.0.0.1", 0), Busy) as busy:
+        Thread(target=busy.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{busy.server_port}"
+        predictions = predict([b"x"] * 5, url=url, model="faces", batch_size=2)
+        busy.shutdown()
+    assert [each.label for each in predictions] == ["sad"] * 5
+    assert Busy.asked == [2, 2, 2, 1]
 
 
 def test_a_prediction_is_a_value() -> None:

@@ -229,8 +229,8 @@ def test_whole_pictures_need_no_model_here_and_a_bad_one_spoils_no_other(
     assert table.returncode == 1
     assert table.stderr.strip() == f"mien: {text}: no picture: wanted JPEG, PNG or BMP"
     assert [line.split() for line in table.stdout.splitlines()] == [
-        ["image", "label", "score"],
-        [str(face), "happy", "0.750"],
+        ["image", "face", "label", "score"],
+        [str(face), "whole", "picture", "happy", "0.750"],
     ]
     (answer,) = json.loads(mien(*ask, "--model", "far", "--json").stdout)
     assert answer["probabilities"] == [0.25, 0.75]

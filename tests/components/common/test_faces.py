@@ -14,6 +14,7 @@ from components.common.faces import (
     FaceCrop,
     FaceNotFoundError,
     crop_face,
+    crop_faces,
     has_face,
 )
 
@@ -48,6 +49,21 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
     faces_found: list[Face] = []
     monkeypatch.setattr(faces, "find_faces", lambda image, detector, min_size: faces_found)
     return faces_found
+
+
+def test_every_face_is_cropped_with_its_place_from_left_to_right(found: list[Face]) -> None:
+    found += [Face(Box(4, 6, 8, 8)), Face(Box(1, 2, 4, 4))]
+    crops = crop_faces(PLACES, FaceCrop())
+    assert [box for box, _ in crops] == [Box(1, 2, 4, 4), Box(4, 6, 8, 8)]
+    assert [face.shape[:2] for _, face in crops] == [(4, 4), (8, 8)]
+
+
+def test_without_a_face_it_is_the_picture_or_nothing(found: list[Face]) -> None:
+    ((box, face),) = crop_faces(PLACES, FaceCrop(if_none="whole_image"))
+    assert box is None
+    np.testing.assert_array_equal(face, PLACES)
+    with pytest.raises(FaceNotFoundError, match="no face found"):
+        crop_faces(PLACES, FaceCrop())
 
 
 def test_of_two_faces_the_largest_may_be_taken(found: list[Face]) -> None:
