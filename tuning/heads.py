@@ -55,6 +55,22 @@ def without_head(model: Any) -> Any:
     return keras.Model(model.input, head.input)
 
 
+def with_temperature(model: Any, temperature: float) -> Any:
+    """The classifier with its logits divided by a temperature: the same classes, surer or less so.
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Logarithms of probabilities are
+    logits too, whatever layer the probabilities come from.
+
+    Args:
+        model: to probabilities, float32 [batch, classes].
+        temperature: above 0; above 1 makes it less sure.
+    """
+    logits = keras.ops.log(model.output)
+    scaled = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
+    calibrated = keras.layers.Activation("softmax", dtype="float32", name="calibrated")
+    return keras.Model(model.input, calibrated(scaled), name=model.name)
+
+
 def with_class_probabilities(model: Any) -> Any:
     """The model with one output column a class: float32 [batch, classes].
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,22 +31,34 @@ def load_classifier(model: Path) -> Classifier:
         skops.io.exceptions.UntrustedTypesFoundException: a `.skops` file has more in it than types
             of scikit-learn and NumPy; nothing of it was loaded.
     """
-    for name, load in _LOADERS.items():
+    return _LOADERS[model_file(model).name](model)
+
+
+def model_file(model: Path) -> Path:
+    """The file in a model's folder that holds all that it learned.
+
+    Raises:
+        NoModelError: there is none.
+    """
+    for name in _LOADERS:
         if (model / name).exists():
-            return load(model)
+            return model / name
     raise NoModelError(f"{model}: holds none of {', '.join(_LOADERS)}")
+
+
+def predict(network: Any, images: NDArray[Any]) -> NDArray[np.float32]:
+    """What a network gives for images or features [n, ...], float32 [n, classes].
+
+    Batch by batch, since Keras's own `predict` would copy all images into memory, twice.
+    """
+    starts = range(0, len(images), BATCH_SIZE)
+    batches = (images[start : start + BATCH_SIZE] for start in starts)
+    return np.concatenate([network.predict_on_batch(batch) for batch in batches])
 
 
 def _load_network(model: Path) -> Classifier:
     network = with_class_probabilities(keras.models.load_model(model / "model.keras"))
-
-    def classify(split: Split) -> NDArray[np.float32]:
-        # Batch by batch, since `predict` would copy all images into memory, twice.
-        starts = range(0, len(split), BATCH_SIZE)
-        batches = (split.images[start : start + BATCH_SIZE] for start in starts)
-        return np.concatenate([network.predict_on_batch(batch) for batch in batches])
-
-    return classify
+    return lambda split: predict(network, split.images)
 
 
 def _load_landmark_svm(model: Path) -> Classifier:

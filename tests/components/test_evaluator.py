@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -6,128 +7,28 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
-from components.common.files import read_json
-from components.common.predictions import read_predictions
-from components.common.records import Split
-from components.evaluator import Interval, bootstrap, evaluate, judge
+from components.common import cached_predictions, tracking
+from components.common.bootstrap import Interval
+from components.common.files import read_json, write_json
+from components.common.measurements import Measurement, write_measurements
+from components.common.predictions import read_predictions, write_predictions
+from components.evaluator import Evaluation, evaluate
 
+LABELS = ["sad", "happy"]
+FIGURES = ["confusion_matrix", "confusion_matrix_normalized", "mistakes", "reliability", "roc"]
 
-def split_of(labels: list[int], subjects: list[str] | None = None) -> Split:
-    names = [str(n) for n in range(len(labels))]
-    pixels = np.zeros((len(labels), 1, 1, 1), np.uint8)
-    return Split(pixels, np.array(labels), names, subjects or [""] * len(labels), names)
-
-
-def predicted(classes: list[int], count: int, sure: float = 1.0) -> NDArray[np.float32]:
-    """Probabilities that name these classes."""
-    rest = (1 - sure) / (count - 1)
-    return (np.eye(count)[classes] * (sure - rest) + rest).astype(np.float32)
-
-
-def values(labels: list[int], probabilities: NDArray[np.float32]) -> dict[str, float]:
-    found = bootstrap(split_of(labels), probabilities, resamples=0, seed=0)
-    return {name: interval.value for name, interval in found.items()}
-
-
-def test_perfect_predictions() -> None:
-    labels = [0, 1, 2, 1]
-    assert values(labels, predicted(labels, 3)) == pytest.approx(
-        {"accuracy": 1, "balanced_accuracy": 1, "macro_f1": 1, "log_loss": 0}, abs=1e-6
-    )
-
-
-def test_worst_predictions() -> None:
-    metrics = values([0, 1, 0, 1], predicted([1, 0, 1, 0], 2))
-    assert metrics.pop("log_loss") > 10
-    assert metrics == {"accuracy": 0, "balanced_accuracy": 0, "macro_f1": 0}
-
-
-def test_known_predictions() -> None:
-    # Of three 0 two are found, of the one 1 none: recalls 2/3 and 0, F1 4/6 and 0.
-    metrics = values([0, 0, 0, 1], predicted([0, 0, 1, 0], 2, sure=0.8))
-    assert metrics == pytest.approx(
-        {
-            "accuracy": 0.5,
-            "balanced_accuracy": 1 / 3,
-            "macro_f1": 1 / 3,
-            "log_loss": -(np.log(0.8) + np.log(0.2)) / 2,
-        },
-        abs=1e-6,
-    )
-
-
-def test_a_class_that_nobody_shows_does_not_spoil_the_mean_recall() -> None:
-    assert values([0, 1], predicted([0, 1], 5))["balanced_accuracy"] == 1
-
-
-@pytest.mark.filterwarnings("error")
-def test_intervals_contain_their_value_and_narrow_with_more_images() -> None:
-    widths = []
-    for repeats in (5, 50):
-        labels = [0, 1, 2, 2] * repeats
-        found = bootstrap(
-            split_of(labels), predicted([0, 1, 2, 0] * repeats, 3, 0.9), resamples=200, seed=0
-        )
-        assert all(interval.low <= interval.value <= interval.high for interval in found.values())
-        widths.append({name: i.high - i.low for name, i in found.items()})
-    assert all(widths[1][name] < widths[0][name] / 2 for name in widths[0])
-
-
-def test_the_same_seed_gives_the_same_intervals() -> None:
-    labels = [0, 1] * 20
-    guesses = predicted([0, 1, 1, 1] * 10, 2, 0.9)
-    first, again, other = (
-        bootstrap(split_of(labels), guesses, resamples=50, seed=seed) for seed in (1, 1, 2)
-    )
-    assert first == again != other
-
-
-def test_by_subject_the_interval_of_clustered_errors_is_wider() -> None:
-    subjects = [f"person{n // 10}" for n in range(100)]
-    labels = [n % 2 for n in range(100)]
-    # All pictures of two persons are wrong, all others right.
-    guesses = predicted([label ^ (n < 20) for n, label in enumerate(labels)], 2, 0.9)
-    by_image, by_subject = (
-        bootstrap(split_of(labels, of_images), guesses, resamples=300, seed=0)["accuracy"]
-        for of_images in (None, subjects)
-    )
-    assert by_image.value == by_subject.value == 0.8
-    assert by_subject.high - by_subject.low > 2 * (by_image.high - by_image.low)
-
-
-METRICS = {"accuracy": Interval(0.9, 0.8, 1.0), "log_loss": Interval(0.4, 0.3, 0.5)}
-
-
-@pytest.mark.parametrize(
-    ("thresholds", "blessed", "reasons"),
-    [
-        ({"accuracy": 0.9}, True, ["test/accuracy is 0.9000, wanted at least 0.9: holds"]),
-        ({"accuracy": 0.95}, False, ["test/accuracy is 0.9000, wanted at least 0.95: fails"]),
-        ({"log_loss": 0.4}, True, ["test/log_loss is 0.4000, wanted at most 0.4: holds"]),
-        ({"log_loss": 0.39}, False, ["test/log_loss is 0.4000, wanted at most 0.39: fails"]),
-        ({}, True, ["no threshold was set"]),
-    ],
-)
-def test_the_verdict_is_given_in_words(
-    thresholds: dict[str, float], blessed: bool, reasons: list[str]
-) -> None:
-    assert judge("test", METRICS, thresholds) == (blessed, reasons)
-
-
-def test_one_threshold_that_fails_is_enough() -> None:
-    blessed, reasons = judge("test", METRICS, {"accuracy": 0.99, "log_loss": 1.0})
-    assert not blessed
-    assert len(reasons) == 2
+Run = Callable[..., Evaluation]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with a sigmoid that calls bright pictures class 1."""
+    """A model with a sigmoid that calls pictures with a bright left half class 1."""
     inputs = keras.Input((12, 12, 1))
     dense = keras.layers.Dense(1, activation="sigmoid")
-    classifier = keras.Model(inputs, dense(keras.layers.GlobalAveragePooling2D()(inputs)))
+    left = keras.layers.Cropping2D(((0, 0), (0, 6)))(inputs)
+    classifier = keras.Model(inputs, dense(keras.layers.GlobalAveragePooling2D()(left)))
     dense.set_weights([np.array([[0.1]]), np.array([-12.0])])
     folder = tmp_path_factory.mktemp("model")
     classifier.save(folder / "model.keras")
@@ -140,38 +41,76 @@ def run(
     model: Path,
     write_transformed: Callable[..., Path],
     bright_or_dark: Callable[..., Any],
-) -> Callable[..., Any]:
-    """Evaluates the model where these splits are there, each image labelled right, or wrong."""
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Evaluates the model where these splits are there, so many images of each labelled wrong.
 
-    def call(splits: list[str], thresholds: dict[str, float], wrong: bool = False) -> Any:
-        pixels, labels = bright_or_dark(10)
-        there = dict.fromkeys(splits, (pixels, 1 - labels if wrong else labels))
-        examples = write_transformed(tmp_path / "examples", there, ["sad", "happy"])
-        return evaluate(
-            examples,
-            model,
-            tmp_path / "evaluation",
-            tmp_path / "blessing",
-            thresholds=thresholds,
-            resamples=20,
-            seed=0,
-        )
+    Figures take most of the time, and are drawn where they are asked for.
+    """
+
+    def call(
+        splits: tuple[str, ...] = ("test",), wrong: int = 0, drawn: bool = False, **changed: Any
+    ) -> Evaluation:
+        if not drawn:
+            monkeypatch.setattr(Figure, "savefig", lambda figure, path: None)
+        pixels, labels = bright_or_dark(20)
+        labels = np.where(np.arange(20) < wrong, 1 - labels, labels)
+        examples = tmp_path / f"examples{wrong}"
+        if not examples.exists():
+            write_transformed(examples, dict.fromkeys(splits, (pixels, labels)), LABELS)
+        statistics = tmp_path / "statistics"
+        statistics.mkdir(exist_ok=True)
+        faces = [
+            Measurement(f"{split}{n}", 12, 12, 0.0, 0.0, "", "", int(n < 10), "")
+            for split in splits
+            for n in range(20)
+        ]
+        write_measurements(statistics / "measurements.csv", faces)
+        arguments = {
+            "champion": None,
+            "thresholds": {},
+            "not_worse_than_champion": {},
+            "test_time_augmentation": False,
+            "resamples": 20,
+            "seed": 0,
+            "predictions_dir": tmp_path / "predictions",
+        }
+        folders = (tmp_path / "evaluation", tmp_path / "blessing")
+        return evaluate(examples, statistics, model, *folders, **(arguments | changed))
 
     return call
 
 
-def test_a_good_model_is_blessed(run: Callable[..., Any], tmp_path: Path) -> None:
-    evaluation = run(["train", "validation", "test"], {"accuracy": 0.9})
+@pytest.fixture
+def champion(tmp_path: Path) -> Callable[..., Path]:
+    """Publishes a champion that was right with all of the test pictures but some."""
+
+    def publish(wrong: int = 0, dataset: Mapping[str, Any] | None = None) -> Path:
+        version = tmp_path / "serving" / "3"
+        known = {"name": "made", "labels": LABELS, "digest": "of long ago"}
+        manifest = {"dataset": known | (dataset or {}), "evaluation": {"split": "test"}}
+        write_json(version / "mien_manifest.json", manifest)
+        said = np.arange(20) % 2 ^ (np.arange(20) < wrong)
+        probabilities = (np.eye(2)[said] * 0.8 + 0.1).astype(np.float32)
+        ids = [f"test{n}" for n in range(20)]
+        path = version / "mien_predictions.csv"
+        write_predictions(path, ids, np.arange(20) % 2, probabilities)
+        return version
+
+    return publish
+
+
+def test_a_good_model_is_blessed(run: Run, tmp_path: Path) -> None:
+    evaluation = run(("train", "validation", "test"), thresholds={"accuracy": 0.9})
     assert evaluation.blessed
     assert evaluation.metrics["accuracy"] == Interval(1.0, 1.0, 1.0)
+    assert evaluation.warnings == []
     blessing = read_json(tmp_path / "blessing" / "blessing.json")
     assert blessing == {"blessing": "BLESSED", "reasons": evaluation.reasons}
 
 
-def test_a_bad_model_is_not_blessed_and_the_reasons_are_written(
-    run: Callable[..., Any], tmp_path: Path
-) -> None:
-    evaluation = run(["test"], {"accuracy": 0.9, "log_loss": 0.5}, wrong=True)
+def test_a_bad_model_is_not_blessed_and_the_reasons_are_written(run: Run, tmp_path: Path) -> None:
+    evaluation = run(wrong=20, thresholds={"accuracy": 0.9, "ece": 0.5})
     assert not evaluation.blessed
     assert evaluation.metrics["accuracy"].value == 0
     blessing = read_json(tmp_path / "blessing" / "blessing.json")
@@ -179,33 +118,162 @@ def test_a_bad_model_is_not_blessed_and_the_reasons_are_written(
     assert [reason.endswith("fails") for reason in blessing["reasons"]] == [True, True]
 
 
+def test_one_threshold_that_fails_is_enough(run: Run) -> None:
+    evaluation = run(wrong=5, thresholds={"accuracy": 0.7, "macro_f1": 0.8})
+    assert [reason.split(": ")[-1] for reason in evaluation.reasons] == ["holds", "fails"]
+    assert not evaluation.blessed
+
+
+def test_without_a_threshold_a_model_is_blessed_and_the_reason_says_so(run: Run) -> None:
+    evaluation = run(wrong=20)
+    assert (evaluation.blessed, evaluation.reasons) == (True, ["no threshold was set"])
+
+
 @pytest.mark.parametrize(
     ("splits", "judged"),
     [
-        (["train", "validation", "test"], "test"),
-        (["train", "validation"], "validation"),
-        (["train"], "train"),
+        (("train", "validation", "test"), "test"),
+        (("train", "validation"), "validation"),
+        (("train",), "train"),
     ],
 )
 def test_every_number_names_the_split_that_was_judged(
-    run: Callable[..., Any], tmp_path: Path, splits: list[str], judged: str
+    run: Run, tmp_path: Path, splits: tuple[str, ...], judged: str
 ) -> None:
-    evaluation = run(splits, {"accuracy": 0.5})
+    evaluation = run(splits, thresholds={"accuracy": 0.5})
     assert evaluation.split == judged
     assert evaluation.reasons[0].startswith(f"{judged}/accuracy")
+    without = f"there is no test split: judged on {judged}"
+    assert evaluation.warnings == ([] if judged == "test" else [without])
     written = read_json(tmp_path / "evaluation" / "metrics.json")
-    assert (written.pop("split"), written.pop("images")) == (judged, 10)
+    assert (written.pop("split"), written.pop("images")) == (judged, 20)
+    assert written.pop("test_read", None) == ("now" if judged == "test" else None)
     assert set(written) == {f"{judged}/{name}" for name in evaluation.metrics}
     assert written[f"{judged}/accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
 
 
-def test_predictions_and_the_confusion_matrix_are_written(
-    run: Callable[..., Any], tmp_path: Path
+def test_the_test_split_is_read_once_a_model(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(["test"], {})
+    tags: dict[str, str] = {}
+    monkeypatch.setattr(tracking, "set_tags", tags.update)
+    first = run(wrong=3, thresholds={"accuracy": 0.9})
+    assert tags == {"mien.test_read": "now"}
+    monkeypatch.setattr(cached_predictions, "load_classifier", None)
+    second = run(wrong=3, thresholds={"accuracy": 0.8})
+    assert (first.blessed, second.blessed) == (False, True)
+    assert second.metrics == first.metrics
+    assert read_json(tmp_path / "evaluation" / "metrics.json")["test_read"] == "before"
+    assert tags == {"mien.test_read": "before"}
+
+
+def test_each_class_has_its_rates_with_intervals(run: Run, tmp_path: Path) -> None:
+    run(wrong=5)
+    sad, happy = read_json(tmp_path / "evaluation" / "classes.json")
+    assert (sad["label"], sad["images"], happy["label"], happy["images"]) == ("sad", 9, "happy", 11)
+    assert sad["recall"]["value"] == pytest.approx(7 / 9)
+    assert sad["recall"]["low"] < sad["recall"]["value"] < sad["recall"]["high"]
+    assert sad["precision"]["value"] == pytest.approx(0.7)
+    assert 0.5 < happy["roc_auc"] < 1
+
+
+def test_slices_tell_where_the_mistakes_are(run: Run, tmp_path: Path) -> None:
+    run(wrong=5)
+    slices = read_json(tmp_path / "evaluation" / "slices.json")
+    of_faces = {of["value"]: of["accuracy"]["value"] for of in slices if of["slice"] == "face"}
+    assert of_faces == {"found": 0.5, "not found": 1.0}
+    assert {of["slice"] for of in slices} == {"brightness", "face"}
+
+
+def test_the_most_confident_mistakes_come_first_with_their_files(run: Run, tmp_path: Path) -> None:
+    run(wrong=5)
+    with (tmp_path / "evaluation" / "mistakes.csv").open(newline="") as file:
+        mistakes = list(csv.DictReader(file))
+    assert {row["id"] for row in mistakes} == {f"test{n}" for n in range(5)}
+    probabilities = [float(row["probability"]) for row in mistakes]
+    assert probabilities == sorted(probabilities, reverse=True)
+    for row in mistakes:
+        assert row["source"] == row["id"].replace("test", "") + ".png"
+        assert {row["label"], row["predicted"]} == set(LABELS)
+
+
+def test_predictions_and_the_figures_are_written(run: Run, tmp_path: Path) -> None:
+    run(wrong=2, drawn=True)
     predictions = read_predictions(tmp_path / "evaluation" / "predictions.csv")
-    assert list(predictions) == [f"test{n}" for n in range(10)]
-    assert [np.argmax(row) for row in predictions.values()] == [0, 1] * 5
+    assert list(predictions) == [f"test{n}" for n in range(20)]
+    assert [np.argmax(row) for row in predictions.values()] == [0, 1] * 10
     np.testing.assert_allclose([sum(row) for row in predictions.values()], 1, atol=1e-6)
-    drawn = cv2.imread(str(tmp_path / "evaluation" / "confusion_matrix.png"))
-    assert drawn.std() > 0
+    for name in FIGURES:
+        assert cv2.imread(str(tmp_path / "evaluation" / f"{name}.png")).std() > 0
+
+
+def test_mlflow_is_told_the_metrics_and_given_the_files(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics: dict[str, float] = {}
+    files: list[str] = []
+    monkeypatch.setattr(tracking, "log_metrics", metrics.update)
+    monkeypatch.setattr(tracking, "log_artifact", lambda path: files.append(path.name))
+    run(wrong=5, drawn=True)
+    assert metrics["test/accuracy"] == 0.75
+    assert {"test/ece", "test/f1/sad", "test/f1/happy"} <= metrics.keys()
+    wanted = {"metrics.json", "classes.json", "slices.json", *(f"{name}.png" for name in FIGURES)}
+    assert set(files) == wanted
+
+
+def test_with_mirror_images_the_mean_is_judged_and_it_is_said(run: Run, tmp_path: Path) -> None:
+    alone = run(wrong=5)
+    served = (tmp_path / "evaluation" / "predictions.csv").read_text()
+    both = run(wrong=5, test_time_augmentation=True)
+    assert both.metrics["log_loss"] != alone.metrics["log_loss"]
+    assert read_json(tmp_path / "evaluation" / "metrics.json")["test_time_augmentation"] is True
+    assert "the model that is served does not do it" in both.warnings[0]
+    # What is served is asked for one picture alone, and InfraValidator compares that.
+    assert (tmp_path / "evaluation" / "predictions.csv").read_text() == served
+
+
+def test_without_a_champion_a_change_threshold_holds_and_says_why(run: Run) -> None:
+    evaluation = run(wrong=9, not_worse_than_champion={"macro_f1": 0.01})
+    assert evaluation.blessed
+    assert evaluation.reasons == [
+        "test/macro_f1: there is no champion yet to compare with: holds",
+    ]
+
+
+def test_a_model_that_is_worse_than_the_champion_is_not_blessed(
+    run: Run, champion: Callable[..., Path], tmp_path: Path
+) -> None:
+    evaluation = run(
+        wrong=4, champion=champion(), not_worse_than_champion={"accuracy": 0.3, "macro_f1": 0.05}
+    )
+    # The champion said what the pictures show, so it is wrong where their labels are.
+    assert evaluation.blessed
+    better = run(wrong=4, champion=champion(wrong=4), not_worse_than_champion={"accuracy": 0.1})
+    assert not better.blessed
+    assert "is 0.8000, the champion's (version 3) 1.0000 on the same 20" in better.reasons[0]
+    comparison = read_json(tmp_path / "evaluation" / "comparison.json")
+    assert (comparison["champion_version"], comparison["images"]) == (3, 20)
+    assert comparison["metrics"]["accuracy"]["difference"]["value"] == pytest.approx(-0.2)
+    assert comparison["mcnemar"] == {
+        "only_candidate_right": 0,
+        "only_champion_right": 4,
+        "p_value": 0.125,
+    }
+
+
+def test_a_champion_that_says_nothing_of_these_pictures_is_no_reason_to_bless(
+    run: Run, champion: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = champion(dataset={"name": "fer2013"})
+    evaluation = run(champion=other, not_worse_than_champion={"accuracy": 1.0})
+    assert not evaluation.blessed
+    assert "was judged on other data: its name was fer2013" in evaluation.reasons[0]
+    assert "push once without evaluator.not_worse_than_champion" in evaluation.reasons[0]
+    assert not (tmp_path / "evaluation" / "comparison.json").exists()
+
+
+def test_nobody_is_compared_with_where_no_threshold_asks_for_it(
+    run: Run, champion: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert run(champion=champion()).blessed
+    assert not (tmp_path / "evaluation" / "comparison.json").exists()

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from tuning.heads import classify, compile_classifier, with_class_probabilities, without_head
+from tuning.heads import (
+    classify,
+    compile_classifier,
+    with_class_probabilities,
+    with_temperature,
+    without_head,
+)
 from tuning.training.batches import Batches
 
 FEATURES = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
@@ -88,6 +94,25 @@ def test_a_saved_classifier_needs_no_code_of_ours(tmp_path: Path, classes: int) 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_without_its_head_it_gives_features(classes: int) -> None:
     assert without_head(classifier(classes)).output_shape == (None, 4)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_temperature_divides_the_logits_also_of_a_saved_model(
+    tmp_path: Path, classes: int
+) -> None:
+    model = classifier(classes)
+    with_temperature(model, 2.5).save(tmp_path / "model.keras")
+    calibrated = keras.models.load_model(tmp_path / "model.keras")
+    odds = model.predict(FEATURES, verbose=0) ** (1 / 2.5)
+    wanted = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(calibrated.predict(FEATURES, verbose=0), wanted, atol=1e-6)
+    assert without_head(calibrated).output_shape == (None, 4)
+
+
+def test_a_probability_that_was_rounded_to_0_stays_there() -> None:
+    inputs = keras.Input((2,))
+    sure = with_temperature(keras.Model(inputs, keras.layers.Softmax()(inputs)), 3.0)
+    np.testing.assert_array_equal(sure.predict(np.array([[0.0, 500.0]]), verbose=0), [[0, 1]])
 
 
 def test_a_single_sigmoid_of_another_hand_gets_its_second_column() -> None:
