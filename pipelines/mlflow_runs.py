@@ -1,38 +1,52 @@
 """One `mien run` = one MLflow parent run, with a child run for each step that is executed.
 
-A tracking server that does not answer costs the record and not the run: it is said once, and the
-steps go on untracked.
+What a run tells MLflow goes through a queue under the pipeline root. A tracking server that does
+not answer costs the run a few seconds; what it was to be told waits there for the next run.
 """
 
+import getpass
+import hashlib
 import logging
 import os
 import platform
-import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock
 
 from components.common import tracking
+from components.common.mlflow_sender import Sender
+from components.common.spool import Spool, left_behind
+from components.common.system_metrics import system_metrics
+from components.common.tracking import TrackedRun
+from components.common.tracking_queue import TrackingQueue
+from pipelines.environment import PACKAGES, git_commit
 from pipelines.errors import UsageError
+from pipelines.orphans import close_orphans, this_process
 from pipelines.ports import require_free
 from pipelines.store import flat
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "mien"
-PACKAGES = ("tensorflow", "keras", "apache-beam", "tensorflow-datasets", "keras-tuner", "mlflow")
+CATCHING_UP = "mlflow catching up"
+"""The thread that sends what earlier runs could not."""
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    # The queue tries again itself. A request that MLflow repeats on its own starts a run twice.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    # Nobody waits for the queue: what a slow server has begun, it may end.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
 
@@ -45,49 +59,100 @@ def _own_uri(root: Path) -> str:
     return f"sqlite:///{root / 'mlflow.db'}"
 
 
+def spool_folder(root: Path, run_id: str) -> Path:
+    """What MLflow has not yet been told of a run; is not there where it was told all.
+
+    Each server has a folder of its own, named by a digest: its address may hold a password.
+    """
+    digest = hashlib.sha256(tracking_uri(root).encode()).hexdigest()[:12]
+    server = "own" if tracking_uri(root) == _own_uri(root) else digest
+    return root / "tracking" / server / run_id
+
+
 @contextmanager
 def parent_run(
     root: Path, config: str, run_id: str, parameters: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Opens the run that the steps' runs lie under, and gives its MLflow id, "" without MLflow.
+    """Opens the run that the steps' runs lie under; gives its MLflow id, "" without an answer.
 
     It lies below the run that is open already, if one is: that of a cross-validation.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    mlflow_run_id = _start(root, config, run_id)
-    if not mlflow_run_id:
-        yield ""
+    tags = {"mien.config": config, "mien.run_id": run_id}
+    with _started(root, f"{config} {run_id}", run_id, tags) as run, tracking.entered(run):
+        tracking.log_params(flat(parameters))
+        _log_config(parameters)
+        yield tracking.run_id()
+
+
+@contextmanager
+def _started(root: Path, name: str, run_id: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+    if outer := tracking.active_run():
+        yield outer.child(name, tags)
         return
-    tracking.log_params(flat(parameters))
-    tracking.tell(lambda mlflow: mlflow.log_dict(dict(parameters), "config.yaml"))
-    status = "FAILED"
+    with _queue(root, run_id) as queue:
+        run = TrackedRun(queue, name, {**tags, **_versions()})
+        with system_metrics(run):
+            yield run
+
+
+@contextmanager
+def _queue(root: Path, run_id: str) -> Iterator[TrackingQueue]:
+    """A queue; beside it, what earlier runs left is sent, and their orphans are closed."""
+    uri = tracking_uri(root)
+    artifacts = None  # With a server of the user's own, the server knows where artifacts go.
+    if uri == _own_uri(root):
+        _make_database(root)
+        artifacts = (root / "mlartifacts").as_uri()
+    folder = spool_folder(root, run_id)
+    sender = Sender(uri, EXPERIMENT, artifacts)
+    queue = TrackingQueue(Spool(folder), sender, _tags_of_every_run())
+    queue.start()
+    catching_up = threading.Thread(
+        target=_catch_up, args=(folder.parent, sender), name=CATCHING_UP, daemon=True
+    )
+    catching_up.start()
     try:
-        yield mlflow_run_id
-        status = "FINISHED"
+        yield queue
     finally:
-        tracking.tell(lambda mlflow: mlflow.end_run(status))
+        if not queue.close():
+            log.warning("MLflow does not answer: the next run sends what is in %s", folder)
+        catching_up.join(queue.patience)
 
 
-def _start(root: Path, config: str, run_id: str) -> str:
-    """Starts the run and returns its id, "" where MLflow does not answer."""
+def _catch_up(folder: Path, sender: Sender) -> None:
+    for spool in left_behind(folder):
+        queue = TrackingQueue(spool, sender)
+        queue.close_when_sent()
+        queue.work()
+    try:
+        close_orphans(sender.client, sender.experiment())
+    except Exception as error:  # the databases behind MLflow raise whatever they like
+        log.warning("MLflow does not answer, orphaned runs stay RUNNING: %s", error)
+
+
+def _make_database(root: Path) -> None:
+    """Makes the database of a new root, which takes MLflow 5 to 9 s and is no outage.
+
+    It gets its name when it is whole: a killed process leaves none, and two first runs make one.
+    """
     import mlflow
 
-    uri = tracking_uri(root)
-    try:
-        # Two first runs at once would both make the database, and one of them fail.
-        with FileLock(root / ".mlflow.lock"):
-            mlflow.set_tracking_uri(uri)
-            # With a server of the user's own, the server knows where artifacts go.
-            artifacts = (root / "mlartifacts").as_uri() if uri == _own_uri(root) else None
-            mlflow.set_experiment(experiment_id=_experiment(mlflow, artifacts))
-        run = mlflow.start_run(
-            run_name=f"{config} {run_id}", tags=_tags(config, run_id), nested=True
-        )
-    except Exception as error:  # the databases behind MLflow raise whatever they like
-        log.warning("MLflow does not answer, nothing of this run is tracked: %s", error)
-        return ""
-    return run.info.run_id
+    path = root / "mlflow.db"
+    with FileLock(root / ".mlflow.lock"):
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+            part.rename(path)
+
+
+def _log_config(parameters: Mapping[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(yaml.safe_dump(dict(parameters), sort_keys=False))
+        tracking.log_artifact(path)
 
 
 def ui_command(root: Path, host: str, port: int) -> list[str]:
@@ -111,29 +176,16 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 
-def _experiment(mlflow: Any, artifacts: str | None) -> str:
-    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    if experiment:
-        return experiment.experiment_id
-    # Without the tag the UI takes it for an experiment with language models.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    return mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=tags)
+def _tags_of_every_run() -> dict[str, str]:
+    user = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mien"}
+    return {**user, "mlflow.source.type": "LOCAL", **this_process()}
 
 
-def _tags(config: str, run_id: str) -> dict[str, str]:
-    versions = {f"version.{package}": version(package) for package in PACKAGES}
+def _versions() -> dict[str, str]:
+    commit = git_commit()
     return {
-        "mien.config": config,
-        "mien.run_id": run_id,
-        "mien.git_commit": _git_commit(),
+        "mien.git_commit": commit,
+        "mlflow.source.git.commit": commit,
         "version.python": platform.python_version(),
-        **versions,
+        **{f"version.{package}": version(package) for package in PACKAGES},
     }
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -1,57 +1,24 @@
-import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from components.common import tracking
-
-
-class MlflowError(Exception):
-    pass
-
-
-class FakeMlflow(SimpleNamespace):
-    """The part of mlflow that components use; it takes notes, or fails where it is told to."""
-
-    def __init__(self, active: bool = True, error: Exception | None = None) -> None:
-        super().__init__(exceptions=SimpleNamespace(MlflowException=MlflowError))
-        self.active, self.error = active, error
-        self.calls: list[tuple[Any, ...]] = []
-
-    def active_run(self) -> Any:
-        return SimpleNamespace(info=SimpleNamespace(run_id="run7")) if self.active else None
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def call(*arguments: Any, **keywords: Any) -> None:
-            if self.error:
-                raise self.error
-            self.calls.append((name, *arguments, keywords))
-
-        return call
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeMlflow], FakeMlflow]:
-    def put(mlflow: FakeMlflow) -> FakeMlflow:
-        monkeypatch.setitem(sys.modules, "mlflow", mlflow)
-        return mlflow
-
-    return put
+from components.common.tracking import TrackedRun, entered
+from tests.components.common.told import Told
 
 
 def log_everything(folder: Path) -> None:
     tracking.log_metrics({"loss": 0.5}, step=3)
     tracking.log_params({"seed": 1})
-    tracking.log_artifact(folder)
+    tracking.set_tags({"mien.test_read": "now"})
+    tracking.log_dataset("faces", "d1", "train")
     (folder / "plot.png").touch()
     tracking.log_artifact(folder / "plot.png")
 
 
-def test_without_mlflow_nothing_happens_and_nobody_imports_it(
+def test_without_a_run_nothing_happens_and_nobody_imports_mlflow(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
@@ -59,68 +26,95 @@ def test_without_mlflow_nothing_happens_and_nobody_imports_it(
     with tracking.child_run("trial", {}):
         pass
     assert tracking.run_id() == ""
+    assert not tracking.tell(lambda mlflow: mlflow.set_tag("a", "b"))
     assert "mlflow" not in sys.modules
 
 
-def test_without_an_active_run_nothing_is_logged(
-    install: Callable[[FakeMlflow], FakeMlflow], tmp_path: Path
-) -> None:
-    mlflow = install(FakeMlflow(active=False))
-    log_everything(tmp_path)
-    with tracking.child_run("trial", {}):
-        pass
-    assert tracking.run_id() == ""
-    assert mlflow.calls == []
-
-
-def test_what_is_logged_to_the_active_run(
-    install: Callable[[FakeMlflow], FakeMlflow], tmp_path: Path
-) -> None:
-    mlflow = install(FakeMlflow())
-    log_everything(tmp_path)
-    assert tracking.run_id() == "run7"
-    assert mlflow.calls == [
-        ("log_metrics", {"loss": 0.5}, {"step": 3}),
-        ("log_params", {"seed": 1}, {}),
-        ("log_artifacts", str(tmp_path), {"artifact_path": tmp_path.name}),
-        ("log_artifact", str(tmp_path / "plot.png"), {}),
-    ]
-
-
-@pytest.mark.parametrize("error", [MlflowError("no such run"), ConnectionError("server is down")])
-def test_a_tracking_server_that_fails_costs_a_warning(
-    install: Callable[[FakeMlflow], FakeMlflow],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    error: Exception,
-) -> None:
-    install(FakeMlflow(error=error))
-    done = []
-    with caplog.at_level(logging.WARNING):
+def test_what_is_told_of_the_active_run(told: Told, tmp_path: Path) -> None:
+    with entered(TrackedRun(told, "parent", {"mien.config": "tiny"})):
         log_everything(tmp_path)
-        with tracking.child_run("trial", {"width": 8}):
-            done.append("the work")
-    assert done == ["the work"]
-    assert str(error) in caplog.text
-    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    start, *logged, end = told.records
+    assert (start["op"], start["name"], start["tags"]) == (
+        "start",
+        "parent",
+        {"mien.config": "tiny", "mien.host": "here"},
+    )
+    metrics, params, tags, dataset, artifact = logged
+    assert [(name, value, step) for name, value, _, step in metrics["rows"]] == [("loss", 0.5, 3)]
+    assert params["rows"] == [["seed", "1"]]
+    assert tags["rows"] == [["mien.test_read", "now"]]
+    assert (dataset["name"], dataset["digest"], dataset["context"]) == ("faces", "d1", "train")
+    assert Path(artifact["path"]).name == "plot.png"
+    assert (end["op"], end["status"]) == ("end", "FINISHED")
+    assert len({record["run"] for record in told.records}) == 1
 
 
-def test_a_child_run_is_finished(install: Callable[[FakeMlflow], FakeMlflow]) -> None:
-    mlflow = install(FakeMlflow())
-    with tracking.child_run("trial 0", {"width": 8}):
-        tracking.log_metrics({"loss": 1.0})
-    assert mlflow.calls == [
-        ("start_run", {"run_name": "trial 0", "nested": True}),
-        ("log_params", {"width": 8}, {}),
-        ("log_metrics", {"loss": 1.0}, {"step": None}),
-        ("end_run", "FINISHED", {}),
+def test_an_artifact_may_be_moved_before_it_is_sent(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "roc.png").write_text("curve")
+    run = TrackedRun(told, "parent", {})
+    run.log_artifact(tmp_path / "figures")
+    (tmp_path / "figures").rename(tmp_path / "published")
+    kept = told.spool.folder / told.records[-1]["path"]
+    assert kept.name == "figures"
+    assert (kept / "roc.png").read_text() == "curve"
+
+
+def test_an_artifact_that_is_not_there_costs_a_warning(
+    told: Told, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    TrackedRun(told, "parent", {}).log_artifact(tmp_path / "plot.png")
+    assert "plot.png is not logged to MLflow" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "batches"), [("metrics", 2500, [1000, 1000, 500]), ("params", 150, [100, 50])]
+)
+def test_what_mlflow_does_not_take_at_once_is_cut(
+    told: Told, kind: str, count: int, batches: list[int]
+) -> None:
+    run = TrackedRun(told, "parent", {})
+    getattr(run, f"log_{kind}")({f"name{number}": number for number in range(count)})
+    assert [len(record["rows"]) for record in told.records if record["op"] == kind] == batches
+
+
+def test_a_child_run_lies_below_the_active_one_and_is_finished(told: Told) -> None:
+    with entered(TrackedRun(told, "parent", {})):
+        with tracking.child_run("trainer", {"epochs": 8}):
+            tracking.log_metrics({"loss": 1.0})
+        tracking.log_metrics({"accuracy": 1.0})
+    parent, child = (record for record in told.records if record["op"] == "start")
+    assert (child["parent"], child["name"]) == (parent["run"], "trainer")
+    assert [(record["op"], record["run"] == child["run"]) for record in told.records] == [
+        ("start", False),
+        ("start", True),
+        ("params", True),
+        ("metrics", True),
+        ("end", True),
+        ("metrics", False),
+        ("end", False),
     ]
 
 
-def test_a_child_run_that_raises_is_failed(install: Callable[[FakeMlflow], FakeMlflow]) -> None:
-    mlflow = install(FakeMlflow())
-    with pytest.raises(ZeroDivisionError), tracking.child_run("trial 0", {}):
+def test_a_child_run_that_raises_is_failed_and_says_why(told: Told) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        entered(TrackedRun(told, "parent", {})),
+        tracking.child_run("trainer", {}),
+    ):
         raise ZeroDivisionError("nothing to divide by")
-    reason = "ZeroDivisionError: nothing to divide by"
-    assert mlflow.calls[-2] == ("set_tag", "mien.error", reason, {})
-    assert mlflow.calls[-1] == ("end_run", "FAILED", {})
+    of_child = [record for record in told.records if record["run"] == told.records[1]["run"]]
+    error, end = of_child[-2:]
+    assert error["rows"] == [["mien.error", "ZeroDivisionError: nothing to divide by"]]
+    assert end["status"] == "FAILED"
+    assert tracking.active_run() is None
+
+
+def test_what_needs_an_answer_is_left_out_where_there_is_none(
+    told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[Any] = []
+    with entered(TrackedRun(told, "parent", {})):
+        assert not tracking.tell(done.append)
+    assert done == []
+    assert "MLflow does not answer" in caplog.text
