@@ -1,102 +1,169 @@
-"""Pusher: publishes a blessed model for TF Serving, and moves the registry's `champion` to it.
+"""Pusher: publishes a blessed model for TF Serving, and registers it.
 
-Reads:   model, blessing, infra_blessing
+Reads:   model, evaluation, blessing, infra_blessing
 Writes:  pushed_model (pushed_model.json: version and path, or why nothing was pushed), and the
-         version folder itself
+         version folder itself: SavedModel, model card, the Evaluator's predictions, manifest
 """
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import keras
 import tensorflow as tf
-from filelock import FileLock
 
-from components.common import progress, tracking
+from components.common import progress, registry, tracking
 from components.common.files import file_digests, read_json, sync_folder, write_json
-from components.common.serving import MANIFEST, version_folders
+from components.common.model_card import render_card
+from components.common.serving import (
+    BESIDE_THE_MODEL,
+    CARD,
+    HELD,
+    KERAS_MODEL,
+    MANIFEST,
+    PREDICTIONS,
+    lock,
+    read_versions,
+)
+
+Alias = Literal["champion", "challenger"]
 
 
 class Pushed(NamedTuple):
-    """Where a version was published, or why none was."""
+    """Where a version was published, or why none was.
+
+    Attributes:
+        path: the version's folder.
+        version: its number.
+        reason: why, in words.
+        alias: `champion`: it is served; `challenger`: it is held back.
+        warnings: what a person should do about it.
+    """
 
     path: str | None
     version: int | None
     reason: str
+    alias: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def push(
     model: Path,
+    evaluation: Path,
     blessing: Path,
     infra_blessing: Path,
     pushed_model: Path,
     *,
     model_name: str,
+    alias: Alias = "champion",
     serving_dir: Path,
+    split: Mapping[str, Any],
+    origin: Mapping[str, str] | None = None,
 ) -> Pushed:
     """Publishes the model as the next version, unless it is the newest one already.
 
     Args:
         model: what Trainer wrote.
-        blessing: the Evaluator's verdict.
+        evaluation: what the Evaluator wrote.
+        blessing: its verdict.
         infra_blessing: the InfraValidator's verdict.
         pushed_model: folder to fill.
         model_name: TF Serving's and the registry's name.
+        alias: `champion` is served at once; `challenger` is held back, until it is promoted.
         serving_dir: holds `<model_name>/<version>/`.
+        split: how the examples were split, for the model card.
+        origin: `config`, `run_id` and `git_commit`, as far as they are known.
     """
-    pushed = _push_if_blessed(model, blessing, infra_blessing, model_name, serving_dir)
+    verdict, infra_verdict = _read_verdicts(blessing, infra_blessing)
+    if verdict["blessing"] != "BLESSED":
+        pushed = Pushed(None, None, "not pushed: " + "; ".join(verdict["reasons"]))
+    elif infra_verdict["infra_blessing"] != "BLESSED":
+        pushed = Pushed(None, None, "not pushed: " + "; ".join(infra_verdict["reasons"]))
+    else:
+        facts = {**_facts(model, evaluation), "split": dict(split), "origin": dict(origin or {})}
+        version_dir = publish(
+            model, evaluation, verdict["reasons"], facts, serving_dir / model_name, alias
+        )
+        pushed = _registered(version_dir, serving_dir / model_name)
     write_json(pushed_model / "pushed_model.json", pushed._asdict())
     return pushed
 
 
-def _push_if_blessed(
-    model: Path, blessing: Path, infra_blessing: Path, model_name: str, serving_dir: Path
-) -> Pushed:
-    verdict = read_json(blessing / "blessing.json")
+def _read_verdicts(blessing: Path, infra_blessing: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     infra_verdict = read_json(infra_blessing / "infra_blessing.json")
-    if verdict["blessing"] != "BLESSED":
-        return Pushed(None, None, "not pushed: " + "; ".join(verdict["reasons"]))
-    if infra_verdict["infra_blessing"] != "BLESSED":
-        return Pushed(None, None, "not pushed: " + "; ".join(infra_verdict["reasons"]))
-    version_dir = publish(model, model_name, serving_dir)
-    _register(model, model_name, version_dir)
-    return Pushed(str(version_dir), int(version_dir.name), "blessed")
+    return read_json(blessing / "blessing.json"), infra_verdict
 
 
-def publish(model: Path, model_name: str, serving_dir: Path) -> Path:
+def publish(
+    model: Path,
+    evaluation: Path,
+    reasons: list[str],
+    facts: Mapping[str, Any],
+    base: Path,
+    alias: Alias,
+) -> Path:
     """Publishes the SavedModel as a version folder that appears only whole; returns the folder.
 
     TF Serving opens any folder with an integer name: so it is written under another one, loaded and
-    asked once, synced to disk, and renamed.
+    asked once, synced to disk, and renamed. A model that a person took out of service stays there.
+
+    Args:
+        model: what Trainer wrote.
+        evaluation: what the Evaluator wrote.
+        reasons: of the blessing, for the model card.
+        facts: for the manifest.
+        base: the model's folder, which holds those of its versions; is made.
+        alias: where the version goes.
     """
-    base = serving_dir / model_name
     base.mkdir(parents=True, exist_ok=True)
     files = file_digests(model / "saved_model")
-    with FileLock(base / ".lock"):
-        newest = max(version_folders(base), default=0)
-        if _holds(base / str(newest), files):
-            return base / str(newest)
-        version = newest + 1
+    with lock(base):
+        versions = read_versions(base)
+        champion = [folder for n, folder in versions.published.items() if n == versions.champion]
+        for version_dir in (*champion, *versions.held.values()):
+            if _holds(version_dir, files):
+                return version_dir
+        version = max(versions.folders(), default=0) + 1
         incoming = base / ".incoming"
         shutil.rmtree(incoming, ignore_errors=True)
-        shutil.copytree(model / "saved_model", incoming)
-        manifest = {**_facts(model), "model": model_name, "version": version, "files": files}
-        write_json(incoming / MANIFEST, manifest)
+        manifest = {**facts, "model": base.name, "version": version}
+        _fill(incoming, model, evaluation, reasons, manifest)
         progress.say(f"asking version {version} once before it is published")
         _ask_once(incoming)
         sync_folder(incoming)
-        return incoming.rename(base / str(version))
+        parent = base if alias == "champion" else base / HELD
+        parent.mkdir(exist_ok=True)
+        return incoming.rename(parent / str(version))
 
 
-def _facts(model: Path) -> dict[str, Any]:
+def _fill(
+    folder: Path,
+    model: Path,
+    evaluation: Path,
+    reasons: list[str],
+    facts: Mapping[str, Any],
+) -> None:
+    """Writes a version folder: the SavedModel, and what lies beside it."""
+    shutil.copytree(model / "saved_model", folder)
+    (folder / KERAS_MODEL).parent.mkdir(exist_ok=True)
+    shutil.copy(model / "model.keras", folder / KERAS_MODEL)
+    shutil.copy(evaluation / "predictions.csv", folder / PREDICTIONS)
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    manifest = {**facts, "published_at": now, "files": file_digests(folder)}
+    write_json(folder / MANIFEST, manifest)
+    # Not one of the manifest's files: people add to a card, and the version stays whole.
+    (folder / CARD).write_text(render_card(manifest, evaluation, reasons))
+
+
+def _facts(model: Path, evaluation: Path) -> dict[str, Any]:
     recipe = read_json(model / "recipe.json")
     return {
         "labels": recipe.pop("labels"),
         "recipe": recipe,
         "dataset": read_json(model / "dataset.json"),
         "trained": read_json(model / "model.json"),
+        "evaluation": read_json(evaluation / "metrics.json"),
         "mlflow_run_id": tracking.run_id(),
     }
 
@@ -104,7 +171,9 @@ def _facts(model: Path) -> dict[str, Any]:
 def _holds(version_dir: Path, files: Mapping[str, Any]) -> bool:
     """Whether a version of ours has these files: what is there, not what its manifest claims."""
     there = file_digests(version_dir)
-    return there.pop(MANIFEST, None) is not None and there == files
+    served = {name: digest for name, digest in there.items() if name not in BESIDE_THE_MODEL}
+    # An earlier mien kept no predictions, which the Evaluator compares with.
+    return {MANIFEST, PREDICTIONS} <= there.keys() and served == files
 
 
 def _ask_once(folder: Path) -> None:
@@ -115,20 +184,20 @@ def _ask_once(folder: Path) -> None:
     predict(pixels=tf.zeros((1, height, width, channels)))
 
 
-def _register(model: Path, model_name: str, version_dir: Path) -> None:
-    """Registers the Keras model in MLflow, where a run is active, as the `champion`."""
+def _registered(version_dir: Path, base: Path) -> Pushed:
+    """Registers it, with versions that were not before, and moves the aliases."""
 
     def register(mlflow: Any) -> None:
-        logged = mlflow.tensorflow.log_model(
-            keras.models.load_model(model / "model.keras"),
-            name="model",
-            # Left to itself MLflow takes 20 s to infer these, and forgets keras.
-            pip_requirements=[f"tensorflow=={tf.__version__}", f"keras=={keras.__version__}"],
-            registered_model_name=model_name,
-        )
-        client = mlflow.MlflowClient()
-        version = logged.registered_model_version
-        client.set_registered_model_alias(model_name, "champion", version)
-        client.set_model_version_tag(model_name, version, "serving_version", version_dir.name)
+        with lock(base):
+            registry.register_missing(mlflow, base)
+            registry.set_aliases(mlflow, base)
 
-    tracking.tell(register)
+    version, is_held = int(version_dir.name), version_dir.parent.name == HELD
+    warnings = []
+    if is_held:
+        serve_it = f"`mien models promote {base.name} {version}` serves it"
+        warnings.append(f"version {version} is held back: {serve_it}")
+    if tracking.active_run() and not tracking.tell(register):
+        warnings.append(f"version {version} was not registered in MLflow: `mien models sync` does")
+    alias = "challenger" if is_held else "champion"
+    return Pushed(str(version_dir), version, "blessed", alias, tuple(warnings))

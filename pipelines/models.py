@@ -1,10 +1,11 @@
 """The models that were pushed: `serving/<model>/<version>/` under the pipeline root."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.common.files import read_json
-from components.common.serving import MANIFEST, version_folders
+from components.common.serving import MANIFEST, Versions, read_versions, version_folders
 from pipelines.errors import UsageError
 
 
@@ -12,14 +13,33 @@ class NoModelError(UsageError):
     """There is no such pushed model; the message says which there are."""
 
 
+class Version(NamedTuple):
+    """A version of a model, as `mien models list` shows it.
+
+    Attributes:
+        model: its name.
+        version: its number.
+        status: `champion` is served; `challenger` is the newest held back, `held` another;
+            `earlier` is published, and a newer one is served.
+        folder: where it lies.
+        manifest: what it is; empty where another than mien made it.
+    """
+
+    model: str
+    version: int
+    status: str
+    folder: Path
+    manifest: dict[str, Any]
+
+
 def pushed_models(root: Path) -> dict[str, list[int]]:
-    """The versions of every pushed model, in order."""
-    found = {
-        folder.name: list(version_folders(folder))
-        for folder in sorted((root / "serving").glob("*"))
-        if folder.is_dir()
-    }
+    """The versions of every pushed model that a server finds, in order."""
+    found = {folder.name: list(version_folders(folder)) for folder in _folders(root)}
     return {name: versions for name, versions in found.items() if versions}
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    return (folder for folder in sorted((root / "serving").glob("*")) if folder.is_dir())
 
 
 def choose_model(root: Path, name: str | None) -> str:
@@ -43,3 +63,62 @@ def newest_manifest(root: Path, name: str) -> dict[str, Any]:
     """The manifest of a model's newest version."""
     version = pushed_models(root)[name][-1]
     return read_json(root / "serving" / name / str(version) / MANIFEST)
+
+
+def model_folders(root: Path) -> list[Path]:
+    """The folder of every model that has a version, be it one that is held back."""
+    return [folder for folder in _folders(root) if read_versions(folder).folders()]
+
+
+def model_folder(root: Path, name: str) -> Path:
+    """The folder of a model that has a version.
+
+    Raises:
+        NoModelError: there is none of that name.
+    """
+    folders = {folder.name: folder for folder in model_folders(root)}
+    if name not in folders:
+        there = ", ".join(folders) or "none; run `mien run drawn_faces` first"
+        raise NoModelError(f"{name}: no such model under {root}; there are: {there}")
+    return folders[name]
+
+
+def list_versions(base: Path) -> list[Version]:
+    """All versions of a model, in order."""
+    versions = read_versions(base)
+    return [
+        Version(base.name, number, _status(number, versions), folder, _manifest(folder))
+        for number, folder in versions.folders().items()
+    ]
+
+
+def find_version(base: Path, number: int | None) -> Version:
+    """A version of a model: that of the number, else the champion, else the newest.
+
+    Raises:
+        NoModelError: there is none of that number.
+    """
+    versions = {version.version: version for version in list_versions(base)}
+    if number is None:
+        number = read_versions(base).champion or max(versions)
+    if number not in versions:
+        there = ", ".join(map(str, versions))
+        raise NoModelError(f"{base.name} has no version {number}; there are: {there}")
+    return versions[number]
+
+
+def _status(number: int, versions: Versions) -> str:
+    if number == versions.champion:
+        return "champion"
+    if number in versions.published:
+        return "earlier"
+    return "challenger" if number == versions.challenger else "held"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The version's manifest; empty where it has none that can be read."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}

@@ -1,8 +1,58 @@
-"""The folder that a server reads: `<model>/<version>/`, each version with its manifest."""
+"""The folder that a server reads: `<model>/<version>/`, each version with its manifest.
+
+    <model>/3/                    the highest number is what TF Serving serves: the champion
+    <model>/3/mien_manifest.json  what it is, and the digests of its files
+    <model>/.held/4/              a version held back, no integer: TF Serving never opens it
+    <model>/.lock                 held by whoever publishes or moves a version
+
+A version is served, or held back, by one rename, which a killed process did or did not do.
+"""
 
 from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from components.common.files import file_digests, read_json
 
 MANIFEST = "mien_manifest.json"
+CARD = "model_card.md"
+PREDICTIONS = "mien_predictions.csv"
+KERAS_MODEL = "assets.extra/model.keras"
+BESIDE_THE_MODEL = {MANIFEST, CARD, PREDICTIONS, KERAS_MODEL}
+"""The files of a version that no server reads."""
+
+HELD = ".held"
+
+
+class VersionError(ValueError):
+    """A version that cannot be served or held back; the message says why."""
+
+
+class Versions(NamedTuple):
+    """The version folders of a model by their number, ascending.
+
+    Attributes:
+        published: what TF Serving would open, of which it serves the highest.
+        held: those held back.
+    """
+
+    published: dict[int, Path]
+    held: dict[int, Path]
+
+    @property
+    def champion(self) -> int | None:
+        """The one that is served."""
+        return max(self.published, default=None)
+
+    @property
+    def challenger(self) -> int | None:
+        """The newest of those held back."""
+        return max(self.held, default=None)
+
+    def folders(self) -> dict[int, Path]:
+        """All of them."""
+        return dict(sorted({**self.held, **self.published}.items()))
 
 
 def version_folders(base_path: Path) -> dict[int, Path]:
@@ -16,3 +66,80 @@ def version_folders(base_path: Path) -> dict[int, Path]:
         if path.is_dir() and path.name.isascii() and path.name.isdecimal()
     }
     return dict(sorted(found.items()))
+
+
+def read_versions(base_path: Path) -> Versions:
+    """The versions of a model; none where the folder is not there."""
+    folders = (base_path, base_path / HELD)
+    return Versions(*(version_folders(path) if path.is_dir() else {} for path in folders))
+
+
+def lock(base_path: Path) -> FileLock:
+    """Held while versions come, go or move; the operating system's: a killed process has none."""
+    return FileLock(base_path / ".lock")
+
+
+def damage(version_dir: Path) -> str:
+    """What is wrong with a version, "" where it is whole: its files have the manifest's digests.
+
+    A version of another origin has no manifest, and need only be a SavedModel.
+    """
+    if not (version_dir / "saved_model.pb").is_file():
+        return "saved_model.pb is not there"
+    if not (version_dir / MANIFEST).exists():
+        return ""
+    try:
+        wanted = dict(read_json(version_dir / MANIFEST)["files"])
+    except (ValueError, LookupError, TypeError) as error:
+        return f"{MANIFEST} cannot be read ({error!r})"
+    there = file_digests(version_dir)
+    changed = [name for name, digest in wanted.items() if there.get(name) != digest]
+    return f"{changed[0]} is not the file that {MANIFEST} describes" if changed else ""
+
+
+def hold_back(base_path: Path, version: int) -> None:
+    """Takes a version out of what is served; the caller has the lock."""
+    held = base_path / HELD
+    held.mkdir(exist_ok=True)
+    (base_path / str(version)).rename(held / str(version))
+
+
+def promote(base_path: Path, version: int) -> None:
+    """Makes a version the one that is served; those above it are held back. Needs the lock.
+
+    The highest is moved last: until then it is served on, and no version between is for a moment.
+
+    Raises:
+        VersionError: there is no such version, or it is damaged.
+    """
+    versions = read_versions(base_path)
+    if version not in versions.folders():
+        there = ", ".join(map(str, versions.folders())) or "none"
+        raise VersionError(f"{base_path.name} has no version {version}; there are: {there}")
+    wrong = damage(versions.folders()[version])
+    if wrong:
+        raise VersionError(
+            f"version {version} is not served: {wrong}; push that model again, or promote another"
+        )
+    if version in versions.held:
+        versions.held[version].rename(base_path / str(version))
+    for above in (number for number in versions.published if number > version):
+        hold_back(base_path, above)
+
+
+def roll_back(base_path: Path) -> int:
+    """Holds the champion back, so that the version before is served; returns its number.
+
+    Needs the lock.
+
+    Raises:
+        VersionError: there is no version before, or it is damaged.
+    """
+    published = list(read_versions(base_path).published)
+    if len(published) < 2:
+        raise VersionError(
+            f"{base_path.name} has no version to go back to: "
+            f"{published[0] if published else 'none'} is the only one that is published"
+        )
+    promote(base_path, published[-2])
+    return published[-2]
