@@ -1,22 +1,31 @@
 """Trainer: full training with the best hyperparameters, and the export for TF Serving.
 
 Reads:   transformed_examples, best_hyperparameters
-Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, model.json)
+Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, model.json,
+         summary.txt, network.png where graphviz is installed)
 """
 
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from components.common import figures, progress, records, tracking
+from components.common.calibration import fit_temperature
+from components.common.class_counts import count_classes
+from components.common.classifiers import predict
+from components.common.dataset_inputs import log_split
 from components.common.export import export_saved_model
 from components.common.features import inputs_of
 from components.common.files import read_json, write_json
+from components.common.network import describe_network
 from components.common.recipe import read_recipe
+from tfds_builders.catalog import OptionError
 from tuning.accelerator import has_gpu
 from tuning.backbones import on_top
+from tuning.heads import with_temperature
 from tuning.hypermodels import frozen_part
 from tuning.training.batches import Arrays
 from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch
@@ -33,6 +42,7 @@ def train(
     epochs: int,
     rule: StoppingRule,
     reduce_rate: ReduceRateRule | None = None,
+    calibrate: bool,
     seed: int,
     work_dir: Path,
     features_dir: Path,
@@ -46,22 +56,38 @@ def train(
         epochs: at most so many.
         rule: when training ends before, and which epoch is the best.
         reduce_rate: when the learning rate is reduced; None: the hypermodel's own stands.
+        calibrate: divides the logits by the temperature that gives the least log loss on
+            validation, in what is saved and in what is served.
         seed: of the weights and the order of the images.
         work_dir: checkpoints; a training that was killed goes on from them.
         features_dir: keeps the features of frozen backbones.
+
+    Raises:
+        OptionError: there is no validation split to calibrate on.
     """
     if not has_gpu():
         # The same seed gives the same model, whether or not it was interrupted. On a GPU it would
         # cost XLA.
         tf.config.experimental.enable_op_determinism()
     recipe, labels = read_recipe(transformed_examples)
+    has_validation = "validation" in records.splits(transformed_examples)
+    if calibrate and not has_validation:
+        raise OptionError(
+            "trainer.calibrate: there is no validation split to find the temperature on: leave it "
+            "out, or give validation a share (split.validation)"
+        )
     best = read_json(best_hyperparameters / "best_hyperparameters.json")
     train_split = records.load_split(transformed_examples, "train")
+    for name in ("train", "validation"):
+        log_split(transformed_examples, name)
     image_shape = (recipe.height, recipe.width, recipe.channels)
     backbone = frozen_part(best["hypermodel"], best["values"], image_shape)
 
+    data: dict[str, Any] = {}
+
     def inputs(name: str) -> Arrays:
         split = train_split if name == "train" else records.load_split(transformed_examples, name)
+        data[name] = count_classes(split, labels)
         return inputs_of(split, name, backbone, transformed_examples, features_dir)
 
     def on_epoch(row: Mapping[str, float]) -> None:
@@ -69,10 +95,12 @@ def train(
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
+    training = inputs("train")
+    validation = inputs("validation") if has_validation else None
     trained, history = train_winner(
         best,
-        inputs("train"),
-        inputs("validation") if "validation" in records.splits(transformed_examples) else None,
+        training,
+        validation,
         classes=len(labels),
         epochs=epochs,
         seed=seed,
@@ -81,6 +109,11 @@ def train(
         checkpoints=work_dir / "checkpoints",
         on_epoch=on_epoch,
     )
+    calibration = {}
+    if calibrate and validation:
+        temperature = fit_temperature(validation.labels, predict(trained, validation.images))
+        trained = with_temperature(trained, temperature)
+        calibration = {"temperature": round(temperature, 4)}
     if backbone:
         trained = on_top(backbone, trained)
     model.mkdir(parents=True, exist_ok=True)
@@ -89,16 +122,21 @@ def train(
     export_saved_model(trained, recipe, labels, warm_up, model / "saved_model")
     figures.learning_curves(history, model / "learning_curves.png")
     write_json(model / "history.json", history)
+    describe_network(trained, model)
     facts = {
         "hypermodel": best["hypermodel"],
         "hyperparameters": best["values"],
         "parameters": trained.count_params(),
         "epochs": len(history),
         "best_epoch": best_epoch(history, rule) + 1,
+        "seed": seed,
+        "data": data,
+        **calibration,
     }
     write_json(model / "model.json", facts)
     for name in ("recipe.json", "dataset.json"):
         shutil.copy(transformed_examples / name, model)
-    tracking.log_params({"parameters": facts["parameters"], "best_epoch": facts["best_epoch"]})
+    logged = {"parameters": facts["parameters"], "best_epoch": facts["best_epoch"]}
+    tracking.log_params(logged | calibration)
     tracking.log_artifact(model / "learning_curves.png")
     return history

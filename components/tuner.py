@@ -13,6 +13,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from components.common import progress, tracking
+from components.common.dataset_inputs import log_split
 from components.common.features import inputs_of
 from components.common.files import write_json
 from components.common.recipe import read_recipe
@@ -108,23 +109,19 @@ def tune(
         seed=seed,
         fixed=dict(fixed),
     )
+
+    def inputs(name: str) -> Arrays:
+        log_split(transformed_examples, name)
+        split = load_split(transformed_examples, name)
+        return inputs_of(split, name, backbone, transformed_examples, features_dir)
+
     trials: list[Trial] = []
     if max_trials == 0:
         best = _defaults(job, values, "defaults: no search was asked for")
     elif "validation" not in splits(transformed_examples):
         best = _defaults(job, values, "defaults: there is no validation split to select on")
     else:
-        train, validation = (
-            inputs_of(
-                load_split(transformed_examples, name),
-                name,
-                backbone,
-                transformed_examples,
-                features_dir,
-            )
-            for name in ("train", "validation")
-        )
-        trials = _search(job, train, validation, work_dir, workers)
+        trials = _search(job, inputs("train"), inputs("validation"), work_dir, workers)
         best = describe_winner(job, trials)
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])

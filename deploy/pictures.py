@@ -17,6 +17,10 @@ class NoImageError(ValueError):
     """There is nothing to send: no picture, or no face on it."""
 
 
+class NoFaceError(NoImageError):
+    """There is no face on a picture."""
+
+
 def decode(encoded: bytes) -> NDArray[np.uint8]:
     """The RGB pixels of an encoded picture.
 
@@ -40,12 +44,12 @@ def cut_faces(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | No
     Where there is none, and the model was trained on such pictures too, it is the picture and None.
 
     Raises:
-        NoImageError: there is no face, and the crop says to reject that.
+        NoFaceError: there is none, and the crop says to reject that.
     """
     try:
         faces = crop_faces(picture, crop)
     except FaceNotFoundError as error:
-        raise NoImageError(f"{error}; --no-crop sends the picture whole") from None
+        raise NoFaceError(f"{error}; --no-crop sends the picture whole") from None
     return [(box, encode_png(face)) for box, face in faces]
 
 

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 datasets_app = typer.Typer(help="What data there is, and preparing it.")
 app.add_typer(datasets_app, name="datasets")
+models_app = typer.Typer(help="The models that were pushed, and which version of each is served.")
+app.add_typer(models_app, name="models")
 
 ROOT = Path("mien_root")
 _INTERRUPTED = 130  # the exit status that Typer makes of KeyboardInterrupt
@@ -33,6 +35,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Overrides a value: trainer.epochs=5."),
 ]
 ConfigArgument = Annotated[str, typer.Argument(help="A config's name, or a YAML file.")]
+ModelName = Annotated[str, typer.Argument(help="A pushed model's name.")]
 ModelArgument = Annotated[str | None, typer.Argument(help="A pushed model's name.")]
 Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -282,11 +285,137 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command()
+def demo(
+    model: ModelArgument = None,
+    url: Annotated[
+        str | None, typer.Option(help="A model server's REST address; without it one is started.")
+    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, _port("The port of the page.")] = 8600,
+    root: RootOption = ROOT,
+) -> None:
+    """Opens a page to try a served model with a picture or the camera."""
+    from contextlib import nullcontext
+
+    from pipelines.demo import model_server, show_page
+    from pipelines.models import choose_model, newest_manifest
+    from pipelines.ports import require_free
+
+    name = choose_model(root, model)
+    require_free(host, port, "--port")
+    with nullcontext(url) if url else model_server(name, root / "serving" / name) as address:
+        show_page(newest_manifest(root, name), address, host=host, port=port, tell=_print)
+
+
 def _place(face: list[int] | None) -> str:
     if face is None:
         return "whole picture"
     left, top, width, height = face
     return f"{width}x{height} at {left},{top}"
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """Lists the models where no command is given."""
+    if context.invoked_subcommand is None:
+        list_models(Path(os.environ.get("MIEN_ROOT", ROOT)))
+
+
+@models_app.command("list")
+def list_models(
+    root: RootOption = ROOT,
+    json_: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+) -> None:
+    """Lists every version: what is served, what is held back, and how good each is."""
+    from pipelines.models import list_versions, model_folders
+    from pipelines.models_display import HEADER, as_json, as_row
+    from pipelines.registry import put_in_step
+
+    folders = model_folders(root)
+    _say_settled(put_in_step(root, folders))
+    versions = [version for folder in folders for version in list_versions(folder)]
+    if json_:
+        typer.echo(_json([as_json(version) for version in versions]))
+        return
+    table = _table(*HEADER)
+    for version in versions:
+        table.add_row(*as_row(version))
+    _print(table if versions else f"no model was pushed under {root}: run `mien run drawn_faces`")
+
+
+@models_app.command("show")
+def show_model(
+    name: ModelName,
+    version: Annotated[int | None, typer.Argument(help="The champion, unless said.")] = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Shows a version: where it lies, how it is served, its tags and its model card."""
+    from rich.markdown import Markdown
+
+    from pipelines.models import find_version, model_folder
+    from pipelines.models_display import card_of, describe_version
+    from pipelines.registry import put_in_step, tags_of
+
+    base = model_folder(root, name)
+    shown = find_version(base, version)
+    _say_settled(put_in_step(root, [base]))
+    for line in describe_version(shown, tags_of(root, base, shown.version), root):
+        _print(line)
+    _console().print(Markdown(card_of(shown)))
+
+
+@models_app.command("promote")
+def promote_model(
+    name: ModelName,
+    version: Annotated[int, typer.Argument(help="The version to serve.")],
+    root: RootOption = ROOT,
+) -> None:
+    """Has a version served: those above it are held back, itself is brought back if it was."""
+    from pipelines.models import model_folder
+    from pipelines.registry import promote, put_in_step
+
+    base = model_folder(root, name)
+    for line in promote(base, version):
+        _print(line)
+    _say_settled(put_in_step(root, [base]))
+
+
+@models_app.command("rollback")
+def roll_back_model(name: ModelName, root: RootOption = ROOT) -> None:
+    """Holds the version back that is served, so that the one before is served again."""
+    from pipelines.models import model_folder
+    from pipelines.registry import put_in_step, roll_back
+
+    base = model_folder(root, name)
+    for line in roll_back(base):
+        _print(line)
+    _say_settled(put_in_step(root, [base]))
+
+
+@models_app.command("sync")
+def sync_models(root: RootOption = ROOT) -> None:
+    """Registers in MLflow what it does not know yet, and moves the aliases to what is served."""
+    from contextlib import nullcontext
+
+    from components.common.quiet import output_to
+    from pipelines.models import model_folders
+    from pipelines.registry import register
+
+    with nullcontext() if _verbose() else output_to(Path(os.devnull)):
+        settled = register(root, model_folders(root))
+    _say_settled(settled)
+    if settled.warning:
+        raise typer.Exit(1)
+    if not settled.done:
+        _print("the registry is in step")
+
+
+def _say_settled(settled: Any) -> None:
+    for line in settled.done:
+        typer.echo(line, err=True)
+    if settled.warning:
+        typer.echo(f"mien: warning: {settled.warning}", err=True)
 
 
 @app.command()
@@ -299,7 +428,9 @@ def ui(
     from pipelines.mlflow_runs import ui_command
 
     command = ui_command(root, host, port)
-    _print(f"MLflow UI: http://{host}:{port}/#/experiments/1/runs (Ctrl-C ends it)")
+    # Without the type of work it opens as a page of language models.
+    page = "experiments/1/runs?workflowType=machine_learning"
+    _print(f"MLflow UI: http://{host}:{port}/#/{page} (Ctrl-C ends it)")
     # In a session of its own Ctrl-C does not reach it, which it would answer with tracebacks.
     with subprocess.Popen(command, start_new_session=True) as server:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -307,6 +438,17 @@ def ui(
             server.wait()
         except KeyboardInterrupt:
             server.terminate()
+
+
+@app.command()
+def report(
+    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id.")] = "latest",
+    root: RootOption = ROOT,
+) -> None:
+    """Writes the report of a run anew, from what lies in the store, and says where it is."""
+    from pipelines.report.page import read_run, write_report
+
+    _print(str(write_report(root, read_run(root, run_id))))
 
 
 @app.command()

@@ -228,22 +228,46 @@ class TrainerSection(Section):
     patience: int | None = Field(None, ge=1)
     monitor: Literal["val_accuracy", "val_loss", "val_macro_f1"] = "val_accuracy"
     reduce_rate: ReduceRateSection | None = None
+    calibrate: bool = False
     seed: int = 0
 
 
-class ThresholdsSection(Section):
-    """Value thresholds: a lower bound for each, for log_loss an upper one."""
+Bound = Annotated[float, Field(ge=0, le=1)] | None
+LossBound = Annotated[float, Field(ge=0)] | None
 
-    accuracy: float | None = Field(None, ge=0, le=1)
-    balanced_accuracy: float | None = Field(None, ge=0, le=1)
-    macro_f1: float | None = Field(None, ge=0, le=1)
-    log_loss: float | None = Field(None, ge=0)
+
+class ThresholdsSection(Section):
+    """Value thresholds: a lower bound for each, for log_loss and ece an upper one."""
+
+    accuracy: Bound = None
+    balanced_accuracy: Bound = None
+    macro_f1: Bound = None
+    log_loss: LossBound = None
+    roc_auc: Bound = None
+    top_2: Bound = None
+    cohen_kappa: float | None = Field(None, ge=-1, le=1)
+    ece: Bound = None
+
+
+class NotWorseSection(Section):
+    """Change thresholds: by how much each metric may be worse than the champion's."""
+
+    accuracy: Bound = None
+    balanced_accuracy: Bound = None
+    macro_f1: Bound = None
+    log_loss: LossBound = None
+    roc_auc: Bound = None
+    top_2: Bound = None
+    cohen_kappa: Bound = None
+    ece: Bound = None
 
 
 class EvaluatorSection(Section):
-    """What the verdict rests on."""
+    """What the verdict rests on, and of what: see `components.evaluator`."""
 
     thresholds: ThresholdsSection = ThresholdsSection()
+    not_worse_than_champion: NotWorseSection = NotWorseSection()
+    test_time_augmentation: bool = False
     resamples: int = Field(1000, ge=0)
     seed: int = 0
 
@@ -256,9 +280,13 @@ class InfraValidatorSection(Section):
 
 
 class PusherSection(Section):
-    """Where a blessed model goes; its name is the config's unless said."""
+    """Where a blessed model goes: served as the champion, or held back as its challenger.
+
+    Its name is the config's unless said.
+    """
 
     model_name: str
+    alias: Literal["champion", "challenger"] = "champion"
 
     @field_validator("model_name")
     @classmethod
@@ -320,6 +348,15 @@ class Config(Section):
                 "say transform.landmarks=scale_free"
             )
         return transform
+
+    @field_validator("evaluator")
+    @classmethod
+    def _baseline_has_no_pictures(
+        cls, evaluator: EvaluatorSection, info: ValidationInfo
+    ) -> EvaluatorSection:
+        if info.data.get("pipeline") == "baseline" and evaluator.test_time_augmentation:
+            raise ValueError("test_time_augmentation: the baseline sees no picture to mirror")
+        return evaluator
 
 
 def config_names() -> list[str]:

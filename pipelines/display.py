@@ -141,10 +141,18 @@ def print_result(console: Console, run: Run, root: Path) -> None:
             console.print(f"  {reason}", **_PLAIN)
     if run.pushed_model:
         console.print(f"pushed to {run.pushed_model}", **_PLAIN)
-    console.print(f"\n{_next_commands(run, root)}", **_PLAIN)
+    report = root / "runs" / run.run_id / "report.html"
+    if report.exists():
+        console.print(f"report: {report}", **_PLAIN)
+    commands = next_commands(run, root)
+    width = max(len(command) for command, _ in commands)
+    console.print()
+    for command, what in commands:
+        console.print(f"  {command:<{width}}  {what}", **_PLAIN)
 
 
-def _next_commands(run: Run, root: Path) -> str:
+def next_commands(run: Run, root: Path) -> list[tuple[str, str]]:
+    """What to do with a run that has ended: commands, and what each is for."""
     mien = "mien" if shutil.which("mien") else sys.argv[0]
     where = "" if root == Path("mien_root") else f" --root {shlex.quote(str(root))}"
     lines = [(f"{mien} ui{where}", "look at the runs in the MLflow UI")]
@@ -154,5 +162,4 @@ def _next_commands(run: Run, root: Path) -> str:
             (f"{mien} serve {model}{where}", "serve the model by REST and gRPC"),
             (f"{mien} predict PICTURE --model {model}{where}", "ask it what a face expresses"),
         ]
-    width = max(len(command) for command, _ in lines)
-    return "\n".join(f"  {command:<{width}}  {what}" for command, what in lines)
+    return lines

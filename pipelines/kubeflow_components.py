@@ -165,6 +165,7 @@ def trainer(
             patience=parameters.get("patience"),
             monitor=parameters["monitor"],
         ),
+        calibrate=parameters["calibrate"],
         reduce_rate=reduce_rate and ReduceRateRule(**reduce_rate),
         seed=parameters["seed"],
         work_dir=Path(f"{model.path}.work"),
@@ -198,21 +199,28 @@ def baseline(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluator(
     transformed_examples: Input[Dataset],
+    statistics: Input[Artifact],
     model: Input[Model],
     parameters: dict,
+    predictions_dir: str,
     evaluation: Output[Metrics],
     blessing: Output[Artifact],
+    versions_dir: str = "",
 ):
     from pathlib import Path
 
+    from components.common.champions import champion_folder
     from components.evaluator import evaluate
     from pipelines.parameters import plain
 
     verdict = evaluate(
         Path(transformed_examples.path),
+        Path(statistics.path),
         Path(model.path),
         Path(evaluation.path),
         Path(blessing.path),
+        champion=champion_folder(Path(versions_dir)) if versions_dir else None,
+        predictions_dir=Path(predictions_dir or f"{evaluation.path}.work"),
         **plain(parameters),
     )
     for name, interval in verdict.metrics.items():
@@ -221,8 +229,7 @@ def evaluator(
         evaluation.log_metric(f"{verdict.split}/{name}_high", interval.high)
     blessing.metadata["blessing"] = "BLESSED" if verdict.blessed else "NOT_BLESSED"
     blessing.metadata["reasons"] = verdict.reasons
-    if verdict.split != "test":
-        blessing.metadata["warnings"] = [f"there is no test split: judged on {verdict.split}"]
+    blessing.metadata["warnings"] = verdict.warnings
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -253,9 +260,11 @@ def infra_validator(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def pusher(
     model: Input[Model],
+    evaluation: Input[Metrics],
     blessing: Input[Artifact],
     infra_blessing: Input[Artifact],
     parameters: dict,
+    split: dict,
     serving_dir: str,
     pushed_model: Output[Model],
 ):
@@ -266,11 +275,15 @@ def pusher(
 
     pushed = push(
         Path(model.path),
+        Path(evaluation.path),
         Path(blessing.path),
         Path(infra_blessing.path),
         Path(pushed_model.path),
         serving_dir=Path(serving_dir),
+        split=plain(split),
         **plain(parameters),
     )
-    pushed_model.metadata["pushed_model"] = pushed.path
+    # The runner verifies that it is served still; what is held back is not.
+    pushed_model.metadata["pushed_model"] = pushed.path if pushed.alias == "champion" else None
     pushed_model.metadata["reason"] = pushed.reason
+    pushed_model.metadata["warnings"] = pushed.warnings

@@ -31,7 +31,11 @@ def compile_pipeline(
     from pipelines.pipeline import PIPELINES
 
     pipeline = PIPELINES[config.pipeline]
-    folders = {"raw_dir": raw_dir, "serving_dir": serving_dir}
+    folders = {
+        "raw_dir": raw_dir,
+        "serving_dir": serving_dir,
+        "versions_dir": f"{serving_dir}/{config.pusher.model_name}" if serving_dir else "",
+    }
     taken = {name: path for name, path in folders.items() if name in pipeline.component_spec.inputs}
     compiler.Compiler().compile(
         pipeline, str(output), pipeline_parameters={**config.parameters(), **taken}

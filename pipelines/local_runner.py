@@ -40,12 +40,12 @@ class Run:
     Attributes:
         config: its name.
         run_id: the folder under `runs/`.
-        mlflow_run_id: the parent run's, "" where MLflow did not answer.
+        mlflow_run_id: the parent run's, "" where MLflow did not answer in time.
         steps: all of the graph, in order.
         metrics: with `<name>_low` and `<name>_high` of their intervals.
         blessing: BLESSED or NOT_BLESSED; None where it did not come to a verdict.
         reasons: what the verdict rests on, a line a threshold.
-        warnings: of ExampleValidator, or that nothing was tracked.
+        warnings: of ExampleValidator, or that MLflow has not been told all.
         pushed_model: the version folder, or None.
         pages: what a step left to look at, by the name of its output.
         folds: the ids of the folds' runs, of a cross-validation.
@@ -225,7 +225,9 @@ def _execute(
         for name, kind in task.outputs.items()
     }
     parameters = {name: plan.parameters[source] for name, source in task.parameters.items()}
-    with tracking.child_run(task.name, store.flat(cause.parameters)):
+    # What counts as nothing, such as where files lie, says nothing.
+    told = {name: value for name, value in store.flat(cause.parameters).items() if value != ""}
+    with tracking.child_run(task.name, told):
         getattr(kubeflow_components, task.name).python_func(**parameters, **inputs, **outputs)
         made_by = {"run": run.run_id, "mlflow_run": tracking.run_id()}
     return store.publish(
@@ -238,8 +240,8 @@ def _execute(
 
 
 def _link_to_maker(step: str, found: Execution) -> None:
-    maker = found.made_by["mlflow_run"]
-    tracking.tell(lambda mlflow: mlflow.set_tag(f"mien.reused.{step}", maker))
+    maker = found.made_by["mlflow_run"] or found.made_by["run"]
+    tracking.set_tags({f"mien.reused.{step}": maker})
 
 
 def _report(run: Run, task: Task, execution: Execution) -> None:

@@ -15,8 +15,8 @@ def _transformed_examples(
     beam: Any,
     raw_dir: Any,
     datasets_dir: Any,
-) -> Any:
-    """The steps that all pipelines begin with."""
+) -> tuple[Any, Any]:
+    """The steps that all pipelines begin with; the statistics are returned for the Evaluator."""
     examples = c.example_gen(
         dataset=dataset, split=split, beam=beam, raw_dir=raw_dir, datasets_dir=datasets_dir
     ).outputs["examples"]
@@ -24,9 +24,10 @@ def _transformed_examples(
     anomalies = c.example_validator(
         examples=examples, statistics=statistics, parameters=example_validator, beam=beam
     ).outputs["anomalies"]
-    return c.transform(
+    transformed_examples = c.transform(
         examples=examples, anomalies=anomalies, parameters=transform, beam=beam
     ).outputs["transformed_examples"]
+    return transformed_examples, statistics
 
 
 @dsl.pipeline(name="mien-training", description="From raw pictures to a pushed model.")
@@ -44,10 +45,12 @@ def training_pipeline(
     raw_dir: str = "",
     datasets_dir: str = "",
     features_dir: str = "",
+    predictions_dir: str = "",
+    versions_dir: str = "",
     serving_dir: str = "",
 ) -> None:
     """Each parameter is a section of the config; the folders are the runner's to say."""
-    transformed_examples = _transformed_examples(
+    transformed_examples, statistics = _transformed_examples(
         dataset, split, example_validator, transform, beam, raw_dir, datasets_dir
     )
     best_hyperparameters = c.tuner(
@@ -60,7 +63,12 @@ def training_pipeline(
         features_dir=features_dir,
     ).outputs["model"]
     verdict = c.evaluator(
-        transformed_examples=transformed_examples, model=model, parameters=evaluator
+        transformed_examples=transformed_examples,
+        statistics=statistics,
+        model=model,
+        parameters=evaluator,
+        predictions_dir=predictions_dir,
+        versions_dir=versions_dir,
     )
     infra_blessing = c.infra_validator(
         model=model,
@@ -70,9 +78,11 @@ def training_pipeline(
     ).outputs["infra_blessing"]
     c.pusher(
         model=model,
+        evaluation=verdict.outputs["evaluation"],
         blessing=verdict.outputs["blessing"],
         infra_blessing=infra_blessing,
         parameters=pusher,
+        split=split,
         serving_dir=serving_dir,
     )
 
@@ -88,16 +98,19 @@ def baseline_pipeline(
     beam: dict,
     raw_dir: str = "",
     datasets_dir: str = "",
+    predictions_dir: str = "",
 ) -> None:
     """What the networks are measured against; it is judged like them, and never pushed."""
-    transformed_examples = _transformed_examples(
+    transformed_examples, statistics = _transformed_examples(
         dataset, split, example_validator, transform, beam, raw_dir, datasets_dir
     )
     trained = c.baseline(transformed_examples=transformed_examples, parameters=baseline)
     c.evaluator(
         transformed_examples=transformed_examples,
+        statistics=statistics,
         model=trained.outputs["model"],
         parameters=evaluator,
+        predictions_dir=predictions_dir,
     )
 
 

@@ -2,20 +2,24 @@
 
 import logging
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.console import Console
 
 from components.common import tracking
+from components.common.files import write_json
 from components.common.quiet import output_to
 from pipelines import display
 from pipelines.backbones import with_files
 from pipelines.config import Config
+from pipelines.environment import describe_environment, git_commit
 from pipelines.errors import UsageError
 from pipelines.folds import mean_over_folds
 from pipelines.graph import Task, read_graph
@@ -30,7 +34,9 @@ from pipelines.local_runner import (
     wanted_tasks,
     write_run,
 )
-from pipelines.mlflow_runs import parent_run, tracking_uri
+from pipelines.mlflow_runs import parent_run, spool_folder
+from pipelines.report.page import write_report
+from pipelines.run_description import describe_run
 from tfds_builders import catalog
 
 LAST_STEP_OF_A_FOLD = "evaluator"
@@ -73,7 +79,7 @@ def run_pipeline(request: Request, console: Console) -> Run:
     plan = _plan(request, _raw_digest(request))
     with _opened(request, _steps(plan)) as run:
         with display.shown(console, run.steps) as listener:
-            run_graph(plan, run, listener)
+            run_graph(_with_origin(plan, run), run, listener)
         _log(plan.root, run)
     return run
 
@@ -148,6 +154,7 @@ def _plan(request: Request, raw_digest: str) -> Plan:
     root = request.root.resolve()
     sections = request.config.parameters()
     models = versions(parse_recipe(sections["transform"]))
+    versions_dir = root / "serving" / request.config.pusher.model_name
     tuner, tuner_counts_as = with_files(sections.get("tuner", {}), root)
     return Plan(
         graph=graph,
@@ -157,21 +164,48 @@ def _plan(request: Request, raw_digest: str) -> Plan:
             "raw_dir": str(request.raw_dir.resolve()) if request.raw_dir else "",
             "datasets_dir": str(root / "datasets"),
             "features_dir": str(root / "features"),
+            "predictions_dir": str(root / "predictions"),
+            "versions_dir": str(versions_dir),
             "serving_dir": str(root / "serving"),
         },
-        # Where files lie, and who does the work, makes no difference; which models find faces does.
+        # Where files lie, and who does the work, makes no difference; which models find faces does,
+        # and which champion a change threshold is about.
         counts_as={
+            "pusher": sections.get("pusher", {}),  # Not which run it is, which is said later.
             "raw_dir": raw_digest,
             "datasets_dir": "",
             "features_dir": "",
+            "predictions_dir": "",
+            "versions_dir": "",
             "beam": {},
             "tuner": {key: v for key, v in tuner_counts_as.items() if key != "workers"},
             "transform": sections["transform"] | models,
+            "evaluator": sections["evaluator"] | _champion(sections, versions_dir),
         },
         root=root,
         until=request.until,
         force=request.force,
     )
+
+
+def _champion(sections: Mapping[str, Any], versions_dir: Path) -> dict[str, Any]:
+    """Who the candidate is compared with; nobody where no threshold asks for it.
+
+    Else a second run, whose champion is what the first one pushed, would judge everything again.
+    """
+    from components.common.champions import champion_identity
+
+    is_compared = "pusher" in sections and sections["evaluator"]["not_worse_than_champion"]
+    return {"champion": champion_identity(versions_dir)} if is_compared else {}
+
+
+def _with_origin(plan: Plan, run: Run) -> Plan:
+    """The plan, whose Pusher knows which run it is: the model card and the registry say so."""
+    if "pusher" not in plan.parameters:
+        return plan
+    origin = {"config": run.config, "run_id": run.run_id, "git_commit": git_commit()}
+    pusher = {**plan.parameters["pusher"], "origin": origin}
+    return replace(plan, parameters={**plan.parameters, "pusher": pusher})
 
 
 def _check_steps(graph: Sequence[Task], request: Request) -> None:
@@ -194,17 +228,38 @@ def _opened(request: Request, steps: Sequence[str]) -> Iterator[Run]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise UsageError(f"--root {root}: {error.strerror}") from None
+    (folder / "config.yaml").write_text(yaml.safe_dump(logged, sort_keys=False))
+    write_json(folder / "environment.json", describe_environment())
     with (
         _logging_to(folder / "run.log", request.quiet),
         parent_run(root, request.name, run_id, logged) as mlflow_run_id,
     ):
         run = Run(request.name, run_id, mlflow_run_id, [Step(step) for step in steps])
-        if not mlflow_run_id:
-            run.warnings.append(f"{tracking_uri(root)} does not answer: this run is not tracked")
-        yield run
+        try:
+            yield run
+        finally:
+            _leave_report(request.root, run)
+            tracking.set_tags({"mien.blessing": run.blessing or "none"})
+            tracking.describe(describe_run(run, request.root))
+    waiting = spool_folder(root, run_id)
+    if waiting.exists():
+        run.warnings.append(
+            "MLflow does not answer; what it is to be told lies in "
+            f"{waiting}, the next run sends it"
+        )
+
+
+def _leave_report(root: Path, run: Run) -> None:
+    try:
+        tracking.log_artifact(write_report(root, run))
+    except Exception as error:  # The run is done, and what it gave is in run.json.
+        logging.getLogger(__name__).warning("no report was written", exc_info=error)
 
 
 def _log(root: Path, run: Run) -> None:
+    if not run.mlflow_run_id:  # It may answer by now.
+        run.mlflow_run_id = tracking.run_id()
+        write_run(root, run)
     tracking.log_metrics(run.metrics)
     tracking.log_artifact(root / "runs" / run.run_id / "run.json")
 

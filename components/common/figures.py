@@ -5,14 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 _SPLIT_COLORS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
 
+LOG_RATIO = 30
+"""Learning rates that lie farther apart are drawn on a logarithmic scale."""
 
-def _figure(width: float, height: float) -> Figure:
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches, without a display."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
     return figure
@@ -20,7 +26,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def class_bars(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str], path: Path) -> None:
     """Draws a bar for each class and split; `counts` maps split -> label -> images."""
-    figure = _figure(max(5, len(labels) * 1.1), 3.5)
+    figure = new_figure(max(5, len(labels) * 1.1), 3.5)
     axes = figure.subplots()
     places, width = np.arange(len(labels)), 0.8 / max(len(counts), 1)
     for index, (split, of_label) in enumerate(counts.items()):
@@ -40,7 +46,7 @@ def contact_sheet(
     rows: Mapping[str, Sequence[NDArray[np.uint8]]], path: Path, *, columns: int = 8
 ) -> None:
     """Draws the first `columns` images of each named row; images are uint8 [h, w, 1 or 3]."""
-    figure = _figure(columns * 0.9 + 1.2, max(len(rows), 1) * 0.95)
+    figure = new_figure(columns * 0.9 + 1.2, max(len(rows), 1) * 0.95)
     grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -55,36 +61,39 @@ def contact_sheet(
     figure.savefig(path)
 
 
-def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str], path: Path) -> None:
-    """Draws a confusion matrix: shares of the true class as colour, counts as numbers."""
-    from sklearn.metrics import ConfusionMatrixDisplay
-
-    size = max(3.5, len(labels) * 0.75 + 1.5)
-    figure = _figure(size, size * 0.85)
-    axes = figure.subplots()
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    display = ConfusionMatrixDisplay(shares, display_labels=list(labels))
-    display.plot(ax=axes, cmap="Blues", include_values=False, xticks_rotation=45, im_kw=_SHARE)
-    for (row, column), count in np.ndenumerate(matrix):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=9)
-    figure.savefig(path)
-
-
-_SHARE = {"vmin": 0.0, "vmax": 1.0}
-
-
 def learning_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws loss and accuracy over epochs, train and validation; `history` has a row an epoch."""
-    figure = _figure(8, 3.2)
-    epochs = [row["epoch"] for row in history]
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, split in ((metric, "train"), (f"val_{metric}", "validation")):
-            if key in history[0]:
-                values = [row[key] for row in history]
-                axes.plot(epochs, values, marker=".", label=split, color=_SPLIT_COLORS[split])
-        axes.set_xlabel("epoch")
-        axes.set_title(metric, fontsize=10)
-        axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
+    """Draws loss and accuracy, train and validation, and the learning rate where it is known.
+
+    Args:
+        history: a row an epoch.
+        path: of the PNG.
+    """
+    metrics = [name for name in ("loss", "accuracy", "learning_rate") if name in history[0]]
+    figure = new_figure(4 * len(metrics), 3.2)
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        _plot_metric(axes, history, metric)
+    rates = [row.get("learning_rate", 0.0) for row in history]
+    if _falls_by_orders(rates):
+        panels[-1].set_yscale("log")
     figure.savefig(path)
+
+
+def _plot_metric(axes: Axes, history: Sequence[Mapping[str, Any]], metric: str) -> None:
+    curves = {metric: "train", f"val_{metric}": "validation"}
+    for key, split in curves.items():
+        if key in history[0]:
+            epochs, values = [row["epoch"] for row in history], [row[key] for row in history]
+            axes.plot(epochs, values, marker=".", label=split, color=_SPLIT_COLORS[split])
+    if metric != "learning_rate":
+        axes.legend(frameon=False)
+    axes.set_xlabel("epoch")
+    axes.set_title(metric.replace("_", " "), fontsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _falls_by_orders(rates: Sequence[float]) -> bool:
+    # A cosine ends at 0, which no logarithm has: that alone is no reason for one.
+    there = [rate for rate in rates if rate > 0]
+    return bool(there) and max(there) / min(there) > LOG_RATIO

@@ -10,8 +10,7 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
     FileSystemStoragePathSourceConfig,
 )
 
-from components.common.files import read_json, sha256_file
-from components.common.serving import MANIFEST, version_folders
+from components.common.serving import MANIFEST, damage, version_folders
 from deploy.server.errors import StartError
 
 
@@ -48,35 +47,9 @@ def stamp(folder: Path) -> tuple[tuple[int, int], ...]:
 def verify(folder: Path) -> None:
     """Checks that a version directory is whole, by its manifest where it has one.
 
-    The manifest's `files` maps each relative path to its `size` (bytes) and `sha256` (hex).
-
     Raises:
         StartError: `saved_model.pb` is missing, the manifest cannot be read, or a file is missing
             or is not the one that the manifest describes.
     """
-    if not (folder / "saved_model.pb").is_file():
-        raise StartError(f"{folder} is incomplete, it has no saved_model.pb: push the model again")
-    if (folder / MANIFEST).exists():
-        for name, size, sha256 in _manifest_files(folder):
-            if not _matches(folder / name, size, sha256):
-                raise StartError(
-                    f"{folder / name} is not the file that {MANIFEST} describes: "
-                    "push the model again"
-                )
-
-
-def _manifest_files(folder: Path) -> list[tuple[str, int, str]]:
-    try:
-        files = read_json(folder / MANIFEST)["files"]
-        return [(name, entry["size"], entry["sha256"]) for name, entry in files.items()]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise StartError(
-            f"{folder / MANIFEST} cannot be read ({error!r}): push the model again"
-        ) from error
-
-
-def _matches(path: Path, size: int, sha256: str) -> bool:
-    # The size first: it is free, and most broken copies are short.
-    if not path.is_file() or path.stat().st_size != size:
-        return False
-    return sha256_file(path) == sha256
+    if wrong := damage(folder):
+        raise StartError(f"{folder}: {wrong}; push the model again")

@@ -6,12 +6,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from components import trainer
 from components.common import progress
+from components.common.calibration import expected_calibration_error
 from components.common.files import read_json, write_json
 from components.common.records import load_split
 from components.trainer import train
+from tfds_builders.catalog import OptionError
 from tuning.heads import classify, compile_classifier
 from tuning.task import Task
 from tuning.training import winner
@@ -49,6 +52,7 @@ def run(
         arguments = {
             "epochs": 3,
             "rule": StoppingRule(),
+            "calibrate": False,
             "seed": 0,
             "work_dir": tmp_path / f"work-{model.name}",
             "features_dir": tmp_path / "features",
@@ -73,6 +77,10 @@ def test_the_model_and_all_that_belongs_to_it(run: Callable[..., Any], tmp_path:
     best = facts["best_epoch"] - 1
     assert history[best]["val_accuracy"] == max(row["val_accuracy"] for row in history)
     assert (model / "learning_curves.png").stat().st_size > 0
+    assert facts["seed"] == 0
+    counts = {"sad": 8, "neutral": 8, "happy": 8}
+    of_split = {"images": 24, "pictures": 24, "subjects": None, "classes": counts}
+    assert facts["data"] == {"train": of_split, "validation": of_split}
     for name in ("recipe.json", "dataset.json"):
         assert (model / name).read_bytes() == (tmp_path / "train-validation" / name).read_bytes()
 
@@ -115,6 +123,51 @@ def test_without_a_validation_split_the_last_epoch_is_taken(
 def test_it_stops_by_the_rule(run: Callable[..., Any], tmp_path: Path) -> None:
     history = run(tmp_path / "model", epochs=5, rule=StoppingRule(at_accuracy=0.0))
     assert len(history) == 1
+
+
+def log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
+
+
+def test_a_calibrated_model_says_the_same_classes_with_better_probabilities(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    run(tmp_path / "plain")
+    run(tmp_path / "calibrated", calibrate=True)
+    validation = load_split(tmp_path / "train-validation", "validation")
+    said = {
+        name: keras.models.load_model(tmp_path / name / "model.keras").predict(
+            validation.images, verbose=0
+        )
+        for name in ("plain", "calibrated")
+    }
+    np.testing.assert_array_equal(said["plain"].argmax(axis=1), said["calibrated"].argmax(axis=1))
+    losses = [log_loss(validation.labels, of_model) for of_model in said.values()]
+    errors = [expected_calibration_error(validation.labels, said[name]) for name in said]
+    assert losses[1] < losses[0]
+    assert errors[1] <= errors[0]
+    temperature = read_json(tmp_path / "calibrated" / "model.json")["temperature"]
+    odds = said["plain"].astype(np.float64) ** (1 / temperature)
+    by_hand = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said["calibrated"], by_hand, rtol=1e-3)
+    assert "temperature" not in read_json(tmp_path / "plain" / "model.json")
+
+
+def test_what_is_served_is_calibrated_too(run: Callable[..., Any], tmp_path: Path) -> None:
+    run(tmp_path / "model", calibrate=True)
+    pixels = load_split(tmp_path / "train-validation", "validation").images.astype(np.float32)
+    wanted = keras.models.load_model(tmp_path / "model" / "model.keras").predict(pixels, verbose=0)
+    saved = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
+    answer = saved.signatures["predict_pixels"](pixels=tf.constant(pixels))
+    np.testing.assert_allclose(answer["probabilities"], wanted, atol=1e-6)
+
+
+def test_without_a_validation_split_there_is_nothing_to_calibrate_on(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"trainer\.calibrate: there is no validation split"):
+        run(tmp_path / "model", ("train",), calibrate=True)
+    assert not (tmp_path / "work-model").exists()
 
 
 def test_the_rate_is_reduced_by_its_rule(

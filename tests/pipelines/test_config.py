@@ -89,6 +89,12 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("pusher.model_name=a/b", "pusher.model_name: 'a/b' is not possible"),
         ("pusher.model_name=''", "pusher.model_name: '' is not possible"),
         ("evaluator.thresholds.acuracy=1", "acuracy: unknown; did you mean accuracy?"),
+        ("evaluator.thresholds.ece=1.5", "evaluator.thresholds.ece: 1.5 is not possible"),
+        ("evaluator.thresholds.majority_accuracy=1", "majority_accuracy: unknown; did you mean"),
+        ("evaluator.not_worse_than_champion.macro_f1=-0.01", "macro_f1: -0.01 is not possible"),
+        ("evaluator.not_worse_than_champion=0.01", "champion: 0.01 is not possible: it is a sec"),
+        ("evaluator.test_time_augmentation=1", "test_time_augmentation: 1 is not possible"),
+        ("trainer.calibrate=1", "trainer.calibrate: 1 is not possible"),
     ],
 )
 def test_an_error_is_one_line_with_key_value_and_cure(override: str, message: str) -> None:
@@ -144,6 +150,20 @@ def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:
     assert config.transform.face_crop
     assert config.transform.face_crop.margin == 1.0
     assert config.dataset.options["strength"] == [0, 1]
+
+
+def test_thresholds_are_of_the_metrics_of_a_model() -> None:
+    from components.common.metrics import METRICS, NOT_OF_A_MODEL
+
+    evaluator = load_config("drawn_faces")[1].evaluator
+    names = METRICS.keys() - NOT_OF_A_MODEL
+    assert set(type(evaluator.thresholds).model_fields) == names
+    assert set(type(evaluator.not_worse_than_champion).model_fields) == names
+
+
+def test_the_baseline_sees_no_picture_that_could_be_mirrored() -> None:
+    with pytest.raises(ConfigError, match="test_time_augmentation: the baseline sees no picture"):
+        load_config("facial_expressions_svm", ["evaluator.test_time_augmentation=true"])
 
 
 def test_every_dataset_has_a_config_of_its_name_and_every_config_a_dataset() -> None:

@@ -47,9 +47,19 @@ def test_the_end_names_metrics_verdict_place_and_what_is_next() -> None:
     )
     print_result(Console(file=screen, width=200), run, Path("/a [b]"))
     lines = screen.getvalue()
+    assert "report:" not in lines
     assert "0.9000  0.8000 .. 0.9500" in lines
     assert "and 2 more warnings" in lines
     assert "anomalies: /a [b]/store/example_validator/1/anomalies/anomalies.html\n" in lines
     assert "pushed to /a [b]/serving/tiny/4" in lines
     for command in ("ui", "serve tiny", "predict PICTURE --model tiny"):
         assert f" {command} --root '/a [b]'" in lines
+
+
+def test_the_end_names_the_report_that_was_written(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    report = tmp_path / "runs" / "r" / "report.html"
+    report.parent.mkdir(parents=True)
+    report.touch()
+    print_result(Console(file=screen, width=200), Run("tiny", "r", "m", []), tmp_path)
+    assert f"\nreport: {report}\n" in f"\n{screen.getvalue()}"

@@ -14,17 +14,25 @@ DATA = {
     "example_validator": {"example_gen", "statistics_gen"},
     "transform": {"example_gen", "example_validator"},
 }
-FOLDERS = {"raw_dir", "datasets_dir", "features_dir", "serving_dir"}
+FOLDERS = {
+    "raw_dir",
+    "datasets_dir",
+    "features_dir",
+    "predictions_dir",
+    "versions_dir",
+    "serving_dir",
+}
 UPSTREAM = {
     "training": DATA
     | {
         "tuner": {"transform"},
         "trainer": {"transform", "tuner"},
-        "evaluator": {"transform", "trainer"},
+        "evaluator": {"transform", "statistics_gen", "trainer"},
         "infra_validator": {"transform", "trainer", "evaluator"},
         "pusher": {"trainer", "evaluator", "infra_validator"},
     },
-    "baseline": DATA | {"baseline": {"transform"}, "evaluator": {"transform", "baseline"}},
+    "baseline": DATA
+    | {"baseline": {"transform"}, "evaluator": {"transform", "statistics_gen", "baseline"}},
 }
 
 
@@ -60,7 +68,9 @@ def test_the_compiled_yaml_is_that_graph(name: str, tmp_path: Path) -> None:
         key: value["defaultValue"]
         for key, value in spec["root"]["inputDefinitions"]["parameters"].items()
     }
-    given = {**config.parameters(), "raw_dir": "/raw", "serving_dir": "/models"}
+    versions_dir = f"/models/{name}"
+    folders = {"raw_dir": "/raw", "serving_dir": "/models", "versions_dir": versions_dir}
+    given = {**config.parameters(), **folders}
     assert {key: given.get(key, "") for key in defaults} == defaults
     assert defaults["transform"]["height"] == config.transform.height
     executors = spec["deploymentSpec"]["executors"].values()

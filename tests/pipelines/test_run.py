@@ -77,6 +77,9 @@ def test_the_pushed_version_says_where_it_came_from(tiny_root: Path) -> None:
     assert manifest["dataset"]["digest"] == dataset["digest"]
     assert (version / "assets" / "labels.txt").read_text().split() == dataset["labels"]
     assert {"saved_model.pb", "assets.extra/tf_serving_warmup_requests"} <= set(manifest["files"])
+    assert manifest["origin"]["config"] == "tiny"
+    assert manifest["origin"]["run_id"] == read_run(tiny_root)["run_id"]
+    assert "# tiny, version 1" in (version / "model_card.md").read_text()
     assert [path.name for path in version.parent.iterdir() if path.name.isdecimal()] == ["1"]
 
 
@@ -195,6 +198,29 @@ def test_not_blessed_is_not_pushed_and_has_its_own_status(
     assert "wanted at least 1: fails" in finished.stdout
 
 
+def test_a_change_threshold_compares_with_the_model_that_is_served(
+    mien: Mien, tiny_config: Path, tiny_root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    root = shutil.copytree(tiny_root, tmp_path / "root", symlinks=True)
+    rule = ("--until", "evaluator", "--set", "evaluator.not_worse_than_champion.accuracy=0.5")
+    finished = mien("run", tiny_config, "--root", root, *rule, env=environment)
+    assert finished.returncode == 0, finished.stderr
+    run = read_run(root)
+    assert run["blessing"] == "BLESSED"
+    assert "the champion's (version " in run["reasons"][-1]
+    assert run["steps"][STEPS.index("evaluator")]["state"] == "executed"
+    mien("run", tiny_config, "--root", root, *rule, env=environment)
+    assert states(root)["evaluator"] == "reused"
+    newest = max((root / "serving" / "tiny").glob("[0-9]*"), key=lambda path: int(path.name))
+    shutil.copytree(newest, newest.with_name("99"))
+    mien("run", tiny_config, "--root", root, *rule, env=environment)
+    again = read_run(root)["steps"][STEPS.index("evaluator")]
+    assert (again["state"], again["reason"]) == (
+        "executed",
+        f"parameter evaluator.champion.version was {newest.name}, is 99",
+    )
+
+
 def test_a_model_that_the_server_answers_otherwise_is_not_blessed(
     mien: Mien, tiny_config: Path, tiny_root: Path, environment: dict[str, str]
 ) -> None:
@@ -278,7 +304,7 @@ def test_a_damaged_tracking_database_costs_the_record_and_not_the_run(
     options = ("--root", tmp_path, "--until", "example_validator")
     finished = mien("run", tiny_config, *options, env=environment)
     assert finished.returncode == 0, finished.stderr
-    assert "does not answer: this run is not tracked" in finished.stdout
+    assert "MLflow does not answer; what it is to be told lies in" in finished.stdout
 
 
 def test_without_a_tracking_server_the_run_goes_on_and_says_so(
@@ -290,5 +316,6 @@ def test_without_a_tracking_server_the_run_goes_on_and_says_so(
         env={**environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
     )
     assert finished.returncode == 0, finished.stderr
-    assert "http://127.0.0.1:9 does not answer: this run is not tracked" in finished.stdout
+    (spool,) = (tmp_path / "tracking").glob("*/*")
+    assert f"{spool}, the next run sends it" in finished.stdout
     assert read_run(tmp_path)["mlflow_run_id"] == ""

@@ -1,0 +1,146 @@
+"""The demo page's server: it finds the faces as in training and asks a model server about each.
+
+Pictures are looked at in memory and nowhere kept.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+from aiohttp import web
+from numpy.typing import NDArray
+
+from components.common.detectors import Box
+from components.common.faces import FaceCrop
+from components.common.recipe import parse_recipe
+from deploy.client import ServerError, predict
+from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode
+
+MAX_PICTURE_BYTES = 16 * 2**20
+"""Of a request: room for a photograph of a camera."""
+
+_STATIC = Path(__file__).parent / "static"
+_HEADERS = {
+    # Nothing from elsewhere, and nobody else's page around it.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' blob:; media-src 'self' blob:; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(manifest: Mapping[str, Any], url: str) -> web.Application:
+    """The page and the one question that it asks, `POST /faces` with a picture as the body.
+
+    Args:
+        manifest: of the served model: its name, its labels, its recipe.
+        url: the model server's REST address.
+    """
+    app = web.Application(middlewares=[_headers], client_max_size=MAX_PICTURE_BYTES)
+
+    async def model(_: web.Request) -> web.Response:
+        return web.json_response({"model": manifest["model"], "labels": manifest["labels"]})
+
+    async def faces(request: web.Request) -> web.Response:
+        try:
+            encoded = await request.read()
+            return web.json_response(await asyncio.to_thread(ask, encoded, manifest, url))
+        except web.HTTPRequestEntityTooLarge:
+            limit = MAX_PICTURE_BYTES // 2**20
+            return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the picture is over {limit} MB")
+        except NoImageError as error:
+            return _error(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        except ServerError as error:
+            return _error(HTTPStatus.BAD_GATEWAY, str(error))
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(_STATIC / "index.html")
+
+    app.router.add_get("/", page)
+    app.router.add_get("/model", model)
+    app.router.add_post("/faces", faces)
+    app.router.add_static("/static", _STATIC)
+    return app
+
+
+def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """What a served model says of the faces on a picture.
+
+    Args:
+        encoded: JPEG, PNG or BMP.
+        manifest: of the served model.
+        url: the model server's REST address.
+
+    Returns:
+        `width` and `height` of the picture in pixels; the model's `version`; `milliseconds` that
+        finding the faces and asking took; `faces`, each with its `box` (left, top, width, height;
+        None: the whole picture), `label`, `score` and the `probabilities` by label; none where
+        the model wants a face and there is none.
+
+    Raises:
+        NoImageError: it is no picture.
+        deploy.client.ServerError: the model server does not answer.
+    """
+    began = time.perf_counter()
+    picture = decode(encoded)
+    crop = parse_recipe(manifest["recipe"]).face_crop
+    found = _cut(picture, crop) if crop else [(None, encoded)]
+    seen = time.perf_counter()
+    answers = predict([face for _, face in found], url=url, model=manifest["model"])
+    answered = time.perf_counter()
+    height, width, _ = picture.shape
+    return {
+        "width": width,
+        "height": height,
+        "version": _version(manifest["model"], url),
+        "milliseconds": {"faces": 1e3 * (seen - began), "model": 1e3 * (answered - seen)},
+        "faces": [
+            {
+                "box": box and [int(side) for side in box],
+                "label": answer.label,
+                "score": answer.score,
+                "probabilities": dict(zip(manifest["labels"], answer.probabilities, strict=True)),
+            }
+            for (box, _), answer in zip(found, answers, strict=True)
+        ],
+    }
+
+
+def _cut(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, bytes]]:
+    try:
+        return cut_faces(picture, crop)
+    except NoFaceError:
+        return []
+
+
+def _version(model: str, url: str) -> str:
+    """The newest version that is served: the answer of TF Serving's REST API does not say it."""
+    try:
+        status = requests.get(f"{url}/v1/models/{model}", timeout=5).json()
+        versions = status["model_version_status"]
+        return max((one["version"] for one in versions if one["state"] == "AVAILABLE"), key=int)
+    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        raise ServerError(f"the server at {url} does not say which version it serves") from error
+
+
+def _error(status: HTTPStatus, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)
+
+
+@web.middleware
+async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    response.headers.update(_HEADERS)
+    return response

@@ -1,0 +1,97 @@
+"""The demo page's server, asked over HTTP; the model behind it is the tiny one of a real server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from deploy.demo import app
+from deploy.demo.app import MAX_PICTURE_BYTES, application
+
+RECIPE: dict[str, Any] = {"height": 4, "width": 4, "channels": 1}
+MANIFEST = {"model": "faces", "labels": ["happy", "sad", "neutral"], "recipe": RECIPE}
+CROPPING = MANIFEST | {"recipe": RECIPE | {"face_crop": {"min_size": 30}}}
+
+
+def ask(manifest: dict[str, Any], url: str, scenario: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        async with TestClient(TestServer(application(manifest, url))) as client:
+            return await scenario(client)
+
+    return asyncio.run(main())
+
+
+def post(manifest: dict[str, Any], url: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    async def scenario(client: Any) -> tuple[int, dict[str, Any]]:
+        response = await client.post("/faces", data=body)
+        return response.status, await response.json()
+
+    return ask(manifest, url, scenario)
+
+
+def test_a_picture_is_answered_by_the_model_server(
+    server: Any, images: list[bytes], signatures: Any
+) -> None:
+    status, answer = post(MANIFEST, server.url, images[0])
+    assert status == 200
+    assert (answer["width"], answer["height"], answer["version"]) == (4, 4, "7")
+    (face,) = answer["faces"]
+    expected = signatures["serving_default"](image_bytes=np.array(images[:1], dtype=object))
+    assert face["label"] == expected["label"].numpy()[0].decode()
+    assert face["box"] is None
+    np.testing.assert_array_equal(
+        np.float32([*face["probabilities"].values()]), expected["probabilities"][0]
+    )
+
+
+def test_each_face_has_its_box(
+    server: Any, monkeypatch: pytest.MonkeyPatch, images: list[bytes]
+) -> None:
+    boxes = [(1, 2, 30, 40), (50, 2, 30, 40)]
+    monkeypatch.setattr(app, "cut_faces", lambda *_: list(zip(boxes, images, strict=False)))
+    picture = cv2.imencode(".png", np.zeros((60, 90, 3), np.uint8))[1].tobytes()
+    _, answer = post(CROPPING, server.url, picture)
+    assert [face["box"] for face in answer["faces"]] == [list(box) for box in boxes]
+    assert (answer["width"], answer["height"]) == (90, 60)
+
+
+def test_no_face_is_no_error(server: Any) -> None:
+    gray = cv2.imencode(".png", np.full((60, 90, 3), 128, np.uint8))[1].tobytes()
+    status, answer = post(CROPPING, server.url, gray)
+    assert (status, answer["faces"]) == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"no picture", 422, "no picture: wanted JPEG, PNG or BMP"),
+        (b"", 422, "no picture: wanted JPEG, PNG or BMP"),
+        (b" " * (MAX_PICTURE_BYTES + 1), 413, "the picture is over 16 MB"),
+    ],
+)
+def test_what_is_no_picture_is_said(server: Any, body: bytes, status: int, says: str) -> None:
+    assert post(MANIFEST, server.url, body) == (status, {"error": says})
+
+
+def test_a_model_server_that_is_gone_is_said(images: list[bytes]) -> None:
+    status, answer = post(MANIFEST, "http://127.0.0.1:1", images[0])
+    assert status == 502
+    assert "no server answers" in answer["error"]
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    async def scenario(client: Any) -> Any:
+        page = await client.get("/")
+        model = await client.get("/model")
+        script = await client.get("/static/page.js")
+        return page.headers, await page.text(), await model.json(), script.status
+
+    headers, page, model, script = ask(MANIFEST, "", scenario)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "://" not in page
+    assert model == {"model": "faces", "labels": ["happy", "sad", "neutral"]}
+    assert script == 200
