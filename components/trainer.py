@@ -8,7 +8,6 @@ Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, mo
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -27,7 +26,6 @@ from tuning.accelerator import has_gpu
 from tuning.backbones import on_top
 from tuning.heads import with_temperature
 from tuning.hypermodels import frozen_part
-from tuning.training.batches import Arrays
 from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch
 from tuning.training.winner import train_winner
 
@@ -70,36 +68,36 @@ def train(
         # cost XLA.
         tf.config.experimental.enable_op_determinism()
     recipe, labels = read_recipe(transformed_examples)
-    has_validation = "validation" in records.splits(transformed_examples)
-    if calibrate and not has_validation:
+    there = records.splits(transformed_examples)
+    if calibrate and "validation" not in there:
         raise OptionError(
             "trainer.calibrate: there is no validation split to find the temperature on: leave it "
             "out, or give validation a share (split.validation)"
         )
     best = read_json(best_hyperparameters / "best_hyperparameters.json")
-    train_split = records.load_split(transformed_examples, "train")
-    for name in ("train", "validation"):
-        log_split(transformed_examples, name)
     image_shape = (recipe.height, recipe.width, recipe.channels)
     backbone = frozen_part(best["hypermodel"], best["values"], image_shape)
-
-    data: dict[str, Any] = {}
-
-    def inputs(name: str) -> Arrays:
-        split = train_split if name == "train" else records.load_split(transformed_examples, name)
-        data[name] = count_classes(split, labels)
-        return inputs_of(split, name, backbone, transformed_examples, features_dir)
+    splits = {
+        name: records.load_split(transformed_examples, name)
+        for name in ("train", "validation")
+        if name in there
+    }
+    for name in splits:
+        log_split(transformed_examples, name)
+    arrays = {
+        name: inputs_of(split, name, backbone, transformed_examples, features_dir)
+        for name, split in splits.items()
+    }
+    validation = arrays.get("validation")
 
     def on_epoch(row: Mapping[str, float]) -> None:
         metrics = {name: value for name, value in row.items() if name != "epoch"}
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
-    training = inputs("train")
-    validation = inputs("validation") if has_validation else None
     trained, history = train_winner(
         best,
-        training,
+        arrays["train"],
         validation,
         classes=len(labels),
         epochs=epochs,
@@ -118,7 +116,7 @@ def train(
         trained = on_top(backbone, trained)
     model.mkdir(parents=True, exist_ok=True)
     trained.save(model / "model.keras")
-    warm_up = train_split.images[:WARM_UP_IMAGES]
+    warm_up = splits["train"].images[:WARM_UP_IMAGES]
     export_saved_model(trained, recipe, labels, warm_up, model / "saved_model")
     figures.learning_curves(history, model / "learning_curves.png")
     write_json(model / "history.json", history)
@@ -130,12 +128,12 @@ def train(
         "epochs": len(history),
         "best_epoch": best_epoch(history, rule) + 1,
         "seed": seed,
-        "data": data,
+        "data": {name: count_classes(split, labels) for name, split in splits.items()},
         **calibration,
     }
     write_json(model / "model.json", facts)
-    for name in ("recipe.json", "dataset.json"):
-        shutil.copy(transformed_examples / name, model)
+    for facts_of_data in ("recipe.json", "dataset.json"):
+        shutil.copy(transformed_examples / facts_of_data, model)
     logged = {"parameters": facts["parameters"], "best_epoch": facts["best_epoch"]}
     tracking.log_params(logged | calibration)
     tracking.log_artifact(model / "learning_curves.png")

@@ -10,7 +10,6 @@ import logging
 import os
 import platform
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock
 
 from components.common import tracking
@@ -82,7 +80,6 @@ def parent_run(
     tags = {"mien.config": config, "mien.run_id": run_id}
     with _started(root, f"{config} {run_id}", run_id, tags) as run, tracking.entered(run):
         tracking.log_params(flat(parameters))
-        _log_config(parameters)
         yield tracking.run_id()
 
 
@@ -146,13 +143,6 @@ def _make_database(root: Path) -> None:
             part.unlink(missing_ok=True)
             mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
             part.rename(path)
-
-
-def _log_config(parameters: Mapping[str, Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.yaml"
-        path.write_text(yaml.safe_dump(dict(parameters), sort_keys=False))
-        tracking.log_artifact(path)
 
 
 def ui_command(root: Path, host: str, port: int) -> list[str]:

@@ -234,6 +234,7 @@ def _opened(request: Request, steps: Sequence[str]) -> Iterator[Run]:
         _logging_to(folder / "run.log", request.quiet),
         parent_run(root, request.name, run_id, logged) as mlflow_run_id,
     ):
+        tracking.log_artifact(folder / "config.yaml")
         run = Run(request.name, run_id, mlflow_run_id, [Step(step) for step in steps])
         try:
             yield run

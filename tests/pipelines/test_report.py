@@ -40,7 +40,7 @@ def test_mlflow_has_the_report(tiny_root: Path) -> None:
 
     client = MlflowClient(f"sqlite:///{tiny_root / 'mlflow.db'}")
     files = [file.path for file in client.list_artifacts(read_run(tiny_root)["mlflow_run_id"])]
-    assert "report.html" in files
+    assert {"report.html", "run.json", "config.yaml"} <= set(files)
 
 
 def test_it_can_be_written_anew(mien: Mien, tiny_root: Path, environment: dict[str, str]) -> None:

@@ -88,7 +88,6 @@ def test_an_undisturbed_run_is_told_whole(undisturbed: dict[str, Any]) -> None:
     assert undisturbed["trainer"]["artifacts"] == ["plot.png"]
     assert undisturbed["trainer"]["datasets"] == [("faces", "d1")]
     assert undisturbed["parent"]["params"] == {"trainer.epochs": str(EPOCHS)}
-    assert undisturbed["parent"]["artifacts"] == ["config.yaml"]
     assert undisturbed["trial 1"]["params"]["width"] == "8"
 
 
