@@ -10,6 +10,7 @@ from components.common import progress, records
 from components.common.classifiers import load_classifier
 from components.common.files import read_json, write_json
 from components.common.images import encode_png
+from components.common.measurements import write_measurements
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, load_split
 from components.evaluator import evaluate
@@ -110,14 +111,18 @@ def test_without_a_validation_split_nothing_is_searched(run: Run, tmp_path: Path
 def test_the_same_evaluator_judges_it(run: Run, tmp_path: Path) -> None:
     examples = write_examples(tmp_path / "examples", ("train", "test"))
     run(kernels=["poly"])
+    (tmp_path / "statistics").mkdir()
+    write_measurements(tmp_path / "statistics" / "measurements.csv", [])
     verdict = evaluate(
         examples,
-        tmp_path / "model",
-        tmp_path / "evaluation",
-        tmp_path / "blessing",
+        *(tmp_path / name for name in ("statistics", "model", "evaluation", "blessing")),
+        champion=None,
         thresholds={"accuracy": 0.9},
+        not_worse_than_champion={},
+        test_time_augmentation=False,
         resamples=10,
         seed=0,
+        predictions_dir=tmp_path / "predictions",
     )
     assert verdict.split == "test"
     assert verdict.blessed, verdict.reasons
