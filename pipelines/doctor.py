@@ -28,6 +28,7 @@ OPTIONAL = {"dlib-bin": _LANDMARKS, "face-recognition-models": _LANDMARKS}
 
 PROGRAMS = {
     "tensorflow_model_server": "optional; Google's Debian package, or the image tensorflow/serving",
+    "dot": "optional, draws the network into the report; apt install graphviz",
     "docker": "optional, for the image tensorflow/serving; docs.docker.com/engine/install",
 }
 

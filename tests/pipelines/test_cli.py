@@ -36,7 +36,18 @@ def test_help_imports_nothing_heavy() -> None:
 def test_help_names_the_commands(mien: Mien) -> None:
     finished = mien("--help")
     assert finished.returncode == 0
-    for command in ("run", "datasets", "compile", "serve", "predict", "models", "ui", "doctor"):
+    for command in (
+        "run",
+        "datasets",
+        "compile",
+        "serve",
+        "predict",
+        "demo",
+        "models",
+        "report",
+        "ui",
+        "doctor",
+    ):
         assert command in finished.stdout
 
 
