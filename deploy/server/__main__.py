@@ -89,6 +89,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--enable_batching", nargs="?", const="true", help="taken; requests are always merged"
     )
     parser.add_argument("--batching_parameters_file", type=Path, help="as text-proto")
+    parser.add_argument("--monitoring_config_file", help="taken; the metrics page is always there")
     parser.add_argument("--port", type=int, default=8500, help="gRPC port, 0 for a free one")
     parser.add_argument("--rest_api_port", type=int, default=8501, help="0 for a free one")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
