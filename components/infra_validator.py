@@ -1,7 +1,7 @@
 """InfraValidator: starts the model server on the export and asks it what the Evaluator was asked.
 
 Reads:   model, transformed_examples, evaluation
-Writes:  infra_blessing (infra_blessing.json: the verdict, the largest difference, the server)
+Writes:  infra_blessing (infra_blessing.json: the verdict, where each way of asking differs most)
 
 The images are of the split that the Evaluator judged: the answers are compared with its stored
 predictions, and nothing is selected by them.
@@ -17,14 +17,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
 import requests
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from components.common import images, progress, records
 from components.common.files import read_json, write_json
@@ -37,6 +41,24 @@ ANSWER_TIMEOUT = 60.0
 
 class ServerDidNotStartError(RuntimeError):
     """The server ended, or did not answer in time; carries what it printed."""
+
+
+class Worst(NamedTuple):
+    """Where the answers of one way of asking differ most from the evaluation.
+
+    Attributes:
+        image: the example's id.
+        label: the class.
+        evaluated: its probability as the Evaluator saw it.
+        answered: the server's.
+        difference: between the two.
+    """
+
+    image: str
+    label: str
+    evaluated: float
+    answered: float
+    difference: float
 
 
 def validate_infra(
@@ -60,7 +82,7 @@ def validate_infra(
 
     Returns:
         `infra_blessing` (`BLESSED` or `NOT_BLESSED`), the reasons in words, and for each way of
-        asking the largest difference.
+        asking the largest difference and where it is.
 
     Raises:
         ServerDidNotStartError: with the server's last words.
@@ -68,8 +90,9 @@ def validate_infra(
     expected = read_predictions(evaluation / "predictions.csv")
     judged = read_json(evaluation / "metrics.json")["split"]
     split = records.load_split(transformed_examples, judged)
-    pixels = split.images[:examples]
-    probabilities = np.array([expected[example_id] for example_id in split.ids[:examples]])
+    pixels, ids = split.images[:examples], split.ids[:examples]
+    probabilities = np.array([expected[example_id] for example_id in ids])
+    labels = (model / "saved_model" / "assets" / "labels.txt").read_text().splitlines()
     progress.say("starting the server")
     with tempfile.TemporaryDirectory(prefix="mien-infra-") as folder:
         base_path = Path(folder) / MODEL_NAME
@@ -77,27 +100,40 @@ def validate_infra(
         (base_path / "1").symlink_to((model / "saved_model").resolve())
         with _server(base_path) as (rest_port, grpc_port):
             progress.say(f"asking for {len(pixels)} images by REST and gRPC")
-            answers = _ask(pixels, rest_port, grpc_port)
-    differences = {
-        way: float(np.abs(answer - probabilities).max()) for way, answer in answers.items()
-    }
+            answers = _ask(pixels, labels, rest_port, grpc_port)
+    worst = {way: _worst(answer, probabilities, ids, labels) for way, answer in answers.items()}
     reasons = [
-        f"{way} differs from the evaluation by {difference:.2g}, wanted at most {tolerance:g}"
-        for way, difference in differences.items()
-        if not difference <= tolerance  # NaN is no agreement
+        f"{way} differs from the evaluation by {one.difference:.2g}, wanted at most {tolerance:g}: "
+        f"{one.label} on {one.image} was {one.evaluated:.6g} there and is {one.answered:.6g}"
+        for way, one in worst.items()
+        if not one.difference <= tolerance  # NaN is no agreement
     ]
     verdict = {
         "infra_blessing": "NOT_BLESSED" if reasons else "BLESSED",
         "reasons": reasons,
         "images": len(pixels),
         "tolerance": tolerance,
-        "largest_difference": differences,
+        "largest_difference": {way: one.difference for way, one in worst.items()},
+        "worst": {way: one._asdict() for way, one in worst.items()},
     }
     write_json(infra_blessing / "infra_blessing.json", verdict)
     return verdict
 
 
-def _ask(pixels: NDArray[np.uint8], rest_port: int, grpc_port: int) -> dict[str, NDArray[Any]]:
+def _worst(
+    answer: NDArray[Any], probabilities: NDArray[Any], ids: Sequence[str], labels: Sequence[str]
+) -> Worst:
+    """Where `answer` differs most, both [images, classes]; what is no number differs the most."""
+    differences = np.abs(answer - probabilities)
+    largest = np.argmax(np.nan_to_num(differences, nan=np.inf))
+    at = image, label = divmod(int(largest), len(labels))
+    evaluated, answered = float(probabilities[at]), float(answer[at])
+    return Worst(ids[image], labels[label], evaluated, answered, float(differences[at]))
+
+
+def _ask(
+    pixels: NDArray[np.uint8], labels: Sequence[str], rest_port: int, grpc_port: int
+) -> dict[str, NDArray[Any]]:
     """The probabilities of the images, by each way that a client may ask."""
     encoded = [images.encode_png(image) for image in pixels]
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
@@ -108,6 +144,7 @@ def _ask(pixels: NDArray[np.uint8], rest_port: int, grpc_port: int) -> dict[str,
             "gRPC predict_pixels": _ask_grpc(
                 stub, "predict_pixels", "pixels", pixels.astype(np.float32)
             ),
+            "gRPC classify": _ask_classify(stub, encoded, labels),
         }
 
 
@@ -128,6 +165,18 @@ def _ask_grpc(stub: Any, signature: str, name: str, values: Any) -> NDArray[Any]
     request.model_spec.signature_name = signature
     response = stub.Predict(request, timeout=ANSWER_TIMEOUT)
     return tf.make_ndarray(response.outputs["probabilities"])
+
+
+def _ask_classify(stub: Any, encoded: Sequence[bytes], labels: Sequence[str]) -> NDArray[Any]:
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = MODEL_NAME
+    request.model_spec.signature_name = "classify"
+    for image in encoded:
+        features = request.input.example_list.examples.add().features.feature
+        features["image/encoded"].bytes_list.value.append(image)
+    rows = stub.Classify(request, timeout=ANSWER_TIMEOUT).result.classifications
+    scores = [{each.label: each.score for each in row.classes} for row in rows]
+    return np.array([[row.get(label, np.nan) for label in labels] for row in scores])
 
 
 @contextmanager

@@ -161,5 +161,6 @@ def next_commands(run: Run, root: Path) -> list[tuple[str, str]]:
         lines += [
             (f"{mien} serve {model}{where}", "serve the model by REST and gRPC"),
             (f"{mien} predict PICTURE --model {model}{where}", "ask it what a face expresses"),
+            (f"{mien} demo {model}{where}", "try it on a page, with a picture or the camera"),
         ]
     return lines

@@ -15,9 +15,11 @@ import tensorflow as tf
 from tensorflow_serving.apis.classification_pb2 import (
     ClassificationRequest,
     ClassificationResponse,
+    Classifications,
 )
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
+from deploy.server import json_writer
 from deploy.server.errors import invalid_argument
 from deploy.server.servable import Array
 
@@ -63,22 +65,26 @@ def predict_inputs(body: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) 
     return PredictBody(_to_arrays(_columns(body["inputs"], specs), specs), "column")
 
 
-def predict_answer(outputs: Mapping[str, Array], format_: Format) -> dict[str, Any]:
-    """Returns the JSON object that answers a predict request of `format_`.
+def predict_answer(outputs: Mapping[str, Array], format_: Format) -> str:
+    """Returns the JSON that answers a predict request of `format_`.
 
     Raises:
         ServingError: INVALID_ARGUMENT, row format and the outputs have no common batch size.
     """
-    values = {name: to_json(name, array) for name, array in outputs.items()}
+    values = {name: json_writer.tensor(name, array) for name, array in outputs.items()}
+    named = len(values) > 1
     if format_ == "column":
-        return {"outputs": values if len(values) > 1 else next(iter(values.values()))}
+        column = values if named else next(iter(values.values()))
+        return json_writer.document("outputs", json_writer.spread(column, 1))
     batches = {array.shape[:1] for array in outputs.values()}
     if len(batches) > 1 or () in batches:
         raise invalid_argument("Outputs have no common batch size: ask in column format")
-    if len(values) == 1:
-        return {"predictions": next(iter(values.values()))}
     rows = zip(*values.values(), strict=True)
-    return {"predictions": [dict(zip(values, row, strict=True)) for row in rows]}
+    if named:
+        written = json_writer.objects((dict(zip(values, row, strict=True)) for row in rows), 1)
+    else:
+        written = json_writer.rows([value for (value,) in rows], 1)
+    return json_writer.document("predictions", written)
 
 
 def classification_request(body: Mapping[str, Any]) -> ClassificationRequest:
@@ -111,23 +117,28 @@ def regression_request(body: Mapping[str, Any]) -> RegressionRequest:
     return RegressionRequest(model_spec=read.model_spec, input=read.input)
 
 
-def regression_answer(response: RegressionResponse) -> dict[str, Any]:
+def regression_answer(response: RegressionResponse) -> str:
     """Returns `results`: a value for every example."""
     values = np.array([each.value for each in response.result.regressions], np.float32)
-    return {"results": _shortest(values).tolist()}
+    return json_writer.document("results", json_writer.inline(json_writer.decimals(values), 1))
 
 
-def classification_answer(response: ClassificationResponse) -> dict[str, Any]:
+def classification_answer(response: ClassificationResponse) -> str:
     """Returns `results`: a list of [label, score] pairs for every example.
 
     The page says `result` in one place and `results` in another; the server says `results`.
     """
-    return {
-        "results": [
-            [[each.label, _shortest(np.float32(each.score)).item()] for each in row.classes]
-            for row in response.result.classifications
-        ]
-    }
+    return json_writer.document(
+        "results", json_writer.rows([_pairs(row) for row in response.result.classifications], 1)
+    )
+
+
+def _pairs(row: Classifications) -> list[list[str]]:
+    scores = json_writer.decimals(np.array([each.score for each in row.classes], np.float32))
+    return [
+        [json_writer.text(each.label), score]
+        for each, score in zip(row.classes, scores, strict=True)
+    ]
 
 
 def _columns_of_rows(rows: Any, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:

@@ -103,17 +103,11 @@ async def classify(
     servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     servable.require_method(signature, "classify", {"classes", "scores"})
-    inputs = {"inputs": _serialized_examples(request.input)}
+    inputs = {"inputs": serialized_examples(request.input)}
     outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
-    result = [
-        Classifications(
-            classes=[Class(label=label, score=score) for label, score in zip(*row, strict=True)]
-        )
-        for row in zip(outputs["classes"], outputs["scores"], strict=True)
-    ]
     return ClassificationResponse(
         model_spec=_model_spec(servable, signature),
-        result=ClassificationResult(classifications=result),
+        result=ClassificationResult(classifications=_classifications(outputs)),
     )
 
 
@@ -128,7 +122,7 @@ async def regress(
     servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     servable.require_method(signature, "regress", {"outputs"})
-    inputs = {"inputs": _serialized_examples(request.input)}
+    inputs = {"inputs": serialized_examples(request.input)}
     outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
     regressions = [Regression(value=value) for value in outputs["outputs"].ravel().tolist()]
     return RegressionResponse(
@@ -189,6 +183,20 @@ async def reload_config(
     return ReloadConfigResponse(status=_status("; ".join(problems)))
 
 
+def _classifications(outputs: dict[str, Array]) -> list[Classifications]:
+    """What a signature says of each example; it may have no labels, or no scores."""
+    shape = next(iter(outputs.values())).shape
+    labels, scores = outputs.get("classes"), outputs.get("scores")
+    labels = np.full(shape, b"", object) if labels is None else labels
+    scores = np.zeros(shape) if scores is None else scores
+    return [
+        Classifications(
+            classes=[Class(label=label, score=score) for label, score in zip(*row, strict=True)]
+        )
+        for row in zip(labels, scores, strict=True)
+    ]
+
+
 def _status(error: str) -> StatusProto:
     return StatusProto(error_code=2 if error else 0, error_message=error)  # 2 is UNKNOWN
 
@@ -215,7 +223,12 @@ def _model_spec(servable: Servable, signature: str = "") -> ModelSpec:
     return spec
 
 
-def _serialized_examples(source: Input) -> Array:
+def serialized_examples(source: Input) -> Array:
+    """The examples of a request, each with what they share: serialized, as an object array.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, there is none, or a picture in one is too large.
+    """
     with_context = source.example_list_with_context
     examples = [*source.example_list.examples]
     for example in with_context.examples:

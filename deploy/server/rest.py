@@ -1,6 +1,7 @@
 """The REST API: https://www.tensorflow.org/tfx/serving/api_rest, and KServe's beside it."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,7 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from deploy.server import json_tensors, kserve, messages
+from deploy.server import json_tensors, json_writer, kserve, messages
 from deploy.server.errors import ServingError, invalid_argument
 from deploy.server.limits import (
     MAX_BYTES_AT_ONCE,
@@ -29,7 +30,7 @@ from deploy.server.messages import off_the_loop
 from deploy.server.servable import DEFAULT_SIGNATURE
 from deploy.server.serving import Serving
 
-Answer = Callable[[Serving, ModelSpec, bytes, float], Awaitable[dict[str, Any]]]
+Answer = Callable[[Serving, ModelSpec, bytes, float], Awaitable[str]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -49,9 +50,11 @@ def application(serving: Serving) -> web.Application:
     app.router.add_get("/v2/health/ready", _health(lambda: not serving.models.problems()))
     model = "/v2/models/{model:[^/]+}"
     for path in (model, model + r"/versions/{version:\d+}"):
-        app.router.add_get(path, _handler(serving, "GetModelMetadata", kserve.metadata))
-        app.router.add_get(path + "/ready", _handler(serving, "GetModelStatus", kserve.ready))
-        app.router.add_post(path + "/infer", _handler(serving, "Predict", kserve.infer))
+        app.router.add_get(path, _handler(serving, "GetModelMetadata", _dumped(kserve.metadata)))
+        app.router.add_get(
+            path + "/ready", _handler(serving, "GetModelStatus", _dumped(kserve.ready))
+        )
+        app.router.add_post(path + "/infer", _handler(serving, "Predict", _dumped(kserve.infer)))
     app.router.add_get("/monitoring/prometheus/metrics", _metrics(serving))
     return app
 
@@ -62,7 +65,7 @@ def _handler(serving: Serving, api: str, answer: Answer) -> Handler:
         with serving.monitor.request(request.match_info["model"], api, "REST"):
             spec = _model_spec(request.match_info)
             content = await answer(serving, spec, await request.read(), deadline)
-            return web.json_response(content)
+            return _json(content)
 
     return handle
 
@@ -93,27 +96,32 @@ def _model_spec(match: Mapping[str, str]) -> ModelSpec:
     return spec
 
 
-async def _status(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> dict[str, Any]:
+def _dumped(answer: Callable[..., Awaitable[dict[str, Any]]]) -> Answer:
+    async def write(*arguments: Any) -> str:
+        return json.dumps(await answer(*arguments))
+
+    return write
+
+
+async def _status(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> str:
     request = GetModelStatusRequest(model_spec=spec)
-    response = await messages.model_status(serving, request, deadline)
-    return json_format.MessageToDict(response, always_print_fields_with_no_presence=True)
+    return _written(await messages.model_status(serving, request, deadline))
 
 
-async def _metadata(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> dict[str, Any]:
+async def _metadata(serving: Serving, spec: ModelSpec, _: bytes, deadline: float) -> str:
     request = GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
     response = await messages.model_metadata(serving, request, deadline)
     signatures = SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
-    # TF Serving writes the map itself, not the `Any` around it, as "signature_def".
-    return {
-        "model_spec": _to_dict(response.model_spec),
-        "metadata": {"signature_def": _to_dict(signatures)},
-    }
+    # TF Serving writes the map itself, not the `Any` around it, as "signature_def", and puts the
+    # parts together so: ToJsonString in tensorflow_serving/model_servers/http_rest_api_util.cc.
+    return (
+        f'{{\n"model_spec":{_written(response.model_spec)},\n'
+        f'"metadata": {{"signature_def": {_written(signatures)}}}\n}}\n'
+    )
 
 
-async def _predict(
-    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
-) -> dict[str, Any]:
+async def _predict(serving: Serving, spec: ModelSpec, body: bytes, deadline: float) -> str:
     servable = serving.models.find(spec)
 
     def read() -> tuple[str, json_tensors.PredictBody]:
@@ -126,26 +134,30 @@ async def _predict(
     return json_tensors.predict_answer(outputs, request.format)
 
 
-async def _classify(
-    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
-) -> dict[str, Any]:
+async def _classify(serving: Serving, spec: ModelSpec, body: bytes, deadline: float) -> str:
     request = json_tensors.classification_request(json_tensors.parse_object(body))
     request.model_spec.MergeFrom(spec)
     response = await messages.classify(serving, request, deadline)
     return json_tensors.classification_answer(response)
 
 
-async def _regress(
-    serving: Serving, spec: ModelSpec, body: bytes, deadline: float
-) -> dict[str, Any]:
+async def _regress(serving: Serving, spec: ModelSpec, body: bytes, deadline: float) -> str:
     request = json_tensors.regression_request(json_tensors.parse_object(body))
     request.model_spec.MergeFrom(spec)
     return json_tensors.regression_answer(await messages.regress(serving, request, deadline))
 
 
-def _to_dict(message: Message) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+def _written(message: Message) -> str:
+    """As protobuf writes it in C++: indented by one, with a line end."""
+    return (
+        json_format.MessageToJson(
+            message,
+            always_print_fields_with_no_presence=True,
+            preserving_proto_field_name=True,
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
     )
 
 
@@ -198,4 +210,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": message}, status=status)
+    return _json(json_writer.document("error", json_writer.text(message)), status)
+
+
+def _json(content: str, status: int = HTTPStatus.OK) -> web.Response:
+    return web.Response(body=content.encode(), status=status, content_type="application/json")

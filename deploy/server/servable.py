@@ -9,10 +9,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from components.common.images import UndecodableImageError, check_size
+from components.common.picture_files import UndecodableImageError, check_size
 from deploy.server.errors import ServingError, StartError, invalid_argument
 
 Array = npt.NDArray[Any]
@@ -31,13 +31,16 @@ class Servable:
         signature_defs: the signatures as the SavedModel describes them, for clients to read.
     """
 
-    def __init__(
-        self, name: str, version: int, model: Any, signature_defs: Mapping[str, SignatureDef]
-    ) -> None:
+    def __init__(self, name: str, version: int, model: Any, graph: MetaGraphDef) -> None:
         """Takes what `load` read; `model` is what `tf.saved_model.load` returns."""
         self.name = name
         self.version = version
-        self.signature_defs = signature_defs
+        self.signature_defs = dict(graph.signature_def)
+        placeholders = {node.name for node in graph.graph_def.node if node.op == "Placeholder"}
+        self._inputs = {
+            signature: _input_specs(function, self.signature_defs[signature], placeholders)
+            for signature, function in model.signatures.items()
+        }
         # The functions hold their variables weakly: without the model they would be freed.
         self._model = model
 
@@ -61,7 +64,7 @@ class Servable:
             for graph in saved_model.meta_graphs
             if tf.saved_model.SERVING in graph.meta_info_def.tags
         )
-        return cls(name, int(folder.name), model, dict(serving.signature_def))
+        return cls(name, int(folder.name), model, serving)
 
     def inputs(self, signature: str) -> dict[str, tf.TensorSpec]:
         """Returns the inputs of `signature` by name.
@@ -69,14 +72,11 @@ class Servable:
         Raises:
             ServingError: INVALID_ARGUMENT, there is no such signature.
         """
-        if signature not in self._model.signatures:
+        if signature not in self._inputs:
             raise invalid_argument(
                 f'Serving signature name: "{signature}" not found in signature def'
             )
-        specs: dict[str, tf.TensorSpec] = self._model.signatures[
-            signature
-        ].structured_input_signature[1]
-        return specs
+        return self._inputs[signature]
 
     def predict(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs `signature` on `inputs` that `require_inputs` has let pass.
@@ -96,7 +96,7 @@ class Servable:
         # asarray, since the numpy value of a scalar string is bytes and no array.
         return {
             name: np.asarray(tensor.numpy(), tensor.dtype.as_numpy_dtype)
-            for name, tensor in outputs.items()
+            for name, tensor in sorted(outputs.items())  # which come in any order
         }
 
     def require_inputs(self, signature: str, inputs: Mapping[str, Array]) -> None:
@@ -117,17 +117,18 @@ class Servable:
         Args:
             signature: its name.
             method: `classify` or `regress`.
-            outputs: that it must have.
+            outputs: of which it must have one or more, and no others.
 
         Raises:
             ServingError: INVALID_ARGUMENT, it is not.
         """
         signature_def = self.signature_defs.get(signature, SignatureDef())
-        if set(signature_def.inputs) != {"inputs"} or set(signature_def.outputs) != outputs:
+        there = set(signature_def.outputs)
+        if set(signature_def.inputs) != {"inputs"} or not there or there - outputs:
             named = " and ".join(f'"{name}"' for name in sorted(outputs))
             raise invalid_argument(
                 f'Signature "{signature}" cannot {method}: it must have the input "inputs" '
-                f"and the outputs {named}"
+                f"and no outputs but {named}"
             )
 
     def is_batchable(self, signature: str) -> bool:
@@ -141,13 +142,29 @@ def require_few_pixels(encoded: Iterable[bytes]) -> None:
     """Checks by their headers that no picture is too large to be decoded.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, one has more than `components.common.images.MAX_PIXELS`.
+        ServingError: INVALID_ARGUMENT, one has more than `picture_files.MAX_PIXELS`.
     """
     for picture in encoded:
         try:
             check_size(picture)
         except UndecodableImageError as error:
             raise invalid_argument(f"A picture is too large: {error}") from error
+
+
+def _input_specs(
+    function: Any, signature_def: SignatureDef, placeholders: Set[str]
+) -> dict[str, tf.TensorSpec]:
+    """The inputs of a signature by name; of any shape where they need not have the declared one.
+
+    TensorFlow 1 could name any tensor an input, as half_plus_two does, the model of TF Serving's
+    documentation: it says [batch, 1], and is sent [batch]. Only a placeholder insists.
+    """
+    specs: dict[str, tf.TensorSpec] = function.structured_input_signature[1]
+    fed = {name: info.name.partition(":")[0] for name, info in signature_def.inputs.items()}
+    return {
+        name: spec if fed[name] in placeholders else tf.TensorSpec(None, spec.dtype, name)
+        for name, spec in specs.items()
+    }
 
 
 def _require_inputs(specs: Mapping[str, tf.TensorSpec], inputs: Mapping[str, Array]) -> None:

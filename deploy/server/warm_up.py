@@ -3,22 +3,30 @@
 https://www.tensorflow.org/tfx/serving/saved_model_warmup
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from deploy.server.errors import ServingError, StartError
-from deploy.server.messages import arrays
-from deploy.server.servable import DEFAULT_SIGNATURE, Servable
+from deploy.server.messages import arrays, serialized_examples
+from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
 
 MAX_REQUESTS = 1_000
 """As TF Serving has it."""
 
+_LOGS: dict[str, Callable[[Any], dict[str, Array]]] = {
+    "predict_log": arrays,
+    "classify_log": lambda request: {"inputs": serialized_examples(request.input)},
+    "regress_log": lambda request: {"inputs": serialized_examples(request.input)},
+}
+
 
 def load_warm(name: str, folder: Path) -> Servable:
-    """Loads a version and computes its recorded Predict requests once.
+    """Loads a version and computes its recorded Predict, Classify and Regress requests once.
 
     Raises:
         StartError: it cannot be loaded, or a record cannot be read or answered.
@@ -37,10 +45,11 @@ def load_warm(name: str, folder: Path) -> Servable:
 
 
 def _compute(servable: Servable, log: PredictionLog) -> None:
-    if log.WhichOneof("log_type") != "predict_log":
+    kind = log.WhichOneof("log_type")
+    if kind not in _LOGS:
         return
-    request = log.predict_log.request
+    request = getattr(log, kind).request
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    inputs = arrays(request)
+    inputs = _LOGS[kind](request)
     servable.require_inputs(signature, inputs)
     servable.predict(signature, inputs)

@@ -11,14 +11,14 @@ import requests
 from components import infra_validator
 from components.common.export import export_saved_model
 from components.common.files import read_json, write_json
-from components.common.predictions import write_predictions
+from components.common.predictions import read_predictions, write_predictions
 from components.common.recipe import Recipe
 from components.infra_validator import ServerDidNotStartError, validate_infra
 from tuning.heads import with_class_probabilities
 
 ROOT = Path(__file__).parents[2]
 LABELS = ["sad", "happy"]
-WAYS = ["REST serving_default", "gRPC serving_default", "gRPC predict_pixels"]
+WAYS = ["REST serving_default", "gRPC serving_default", "gRPC predict_pixels", "gRPC classify"]
 
 
 class Candidate(NamedTuple):
@@ -88,6 +88,30 @@ def test_a_server_that_answers_otherwise_is_not_blessed(
     assert verdict["infra_blessing"] == "NOT_BLESSED"
     assert [reason.split(" differs")[0] for reason in verdict["reasons"]] == WAYS
     assert read_json(tmp_path / "out" / "infra_blessing.json")["infra_blessing"] == "NOT_BLESSED"
+
+
+def test_of_what_differs_the_worst_picture_is_named(candidate: Candidate, tmp_path: Path) -> None:
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(candidate.evaluation, evaluation)
+    judged = read_predictions(evaluation / "predictions.csv")
+    other = {
+        example_id: row + {"test2": 0.01, "test5": 0.25}.get(example_id, 0) * np.float32([-1, 1])
+        for example_id, row in judged.items()
+    }
+    write_predictions(
+        evaluation / "predictions.csv",
+        list(other),
+        np.zeros(len(other), np.int64),
+        np.array(list(other.values())),
+    )
+    verdict = run(candidate._replace(evaluation=evaluation), tmp_path / "out")
+    for way, reason in zip(WAYS, verdict["reasons"], strict=True):
+        worst = verdict["worst"][way]
+        assert worst["image"] == "test5"
+        assert worst["difference"] == pytest.approx(0.25, abs=1e-4)
+        assert worst["answered"] == pytest.approx(judged["test5"][LABELS.index(worst["label"])])
+        assert f"{way} differs from the evaluation by 0.25, wanted at most 1e-05: " in reason
+        assert f"{worst['label']} on test5 was {worst['evaluated']:.6g} there and is" in reason
 
 
 def test_a_broken_export_is_reported_with_the_servers_own_words(

@@ -154,7 +154,7 @@ def running(base_path: Path, *flags: str) -> Iterator[RunningServer]:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], START_SECONDS)
         line = process.stdout.readline() if readable else ""
-        ready = rf"serving {MODEL} version {VERSION}.*: REST (http://\S+), gRPC (\S+)\n"
+        ready = r"serving .+ version \d+: REST (http://\S+), gRPC (\S+)\n"
         match = re.fullmatch(ready, line)
         assert match, f"not ready: {line!r}"
         yield RunningServer(match[1], match[2], process)

@@ -52,7 +52,7 @@ def test_the_end_names_metrics_verdict_place_and_what_is_next() -> None:
     assert "and 2 more warnings" in lines
     assert "anomalies: /a [b]/store/example_validator/1/anomalies/anomalies.html\n" in lines
     assert "pushed to /a [b]/serving/tiny/4" in lines
-    for command in ("ui", "serve tiny", "predict PICTURE --model tiny"):
+    for command in ("ui", "serve tiny", "predict PICTURE --model tiny", "demo tiny"):
         assert f" {command} --root '/a [b]'" in lines
 
 

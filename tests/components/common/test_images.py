@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
+from PIL import Image
 
 from components.common import images
 
@@ -61,6 +63,16 @@ def test_gray_and_transparent_png_get_three_channels(noise: Noise, channels: int
     decoded = images.decode_image(images.encode_png(pixels))
     wanted = np.repeat(pixels, 3, axis=-1) if channels == 1 else pixels[..., :3]
     np.testing.assert_array_equal(decoded, wanted)
+
+
+def test_a_bmp_of_colored_palette_has_those_colors(noise: Noise) -> None:
+    colors = noise(5, 16, 3)
+    indices = noise(6, 9, 7) % 16
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette(colors.tobytes())
+    encoded = io.BytesIO()
+    picture.save(encoded, "BMP")
+    np.testing.assert_array_equal(images.decode_image(encoded.getvalue()), colors[indices])
 
 
 def test_of_a_gif_the_first_frame_is_decoded() -> None:
