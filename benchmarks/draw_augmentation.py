@@ -11,8 +11,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from matplotlib.figure import Figure
 
-from components.common import images
-from components.common.augmentation import Augmentation, Draw, augment, draw
+from components.common.pictures import images
+from components.common.pictures.augmentation import Augmentation, Draw, augment, draw
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
 STEPS = range(-3, 4)

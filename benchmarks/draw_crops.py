@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from components.common import images, landmarks
-from components.common.faces import FaceCrop, FaceNotFoundError, crop_face
+from components.common.pictures import images, landmarks
+from components.common.pictures.faces import FaceCrop, FaceNotFoundError, crop_face
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
 ROWS = {

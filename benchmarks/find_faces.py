@@ -13,8 +13,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from components.common import images
-from components.common.detectors import DETECTORS, find_faces
+from components.common.pictures import images
+from components.common.pictures.detectors import DETECTORS, find_faces
 from tfds_builders.catalog import make_builder
 
 OPTIONS = {"source": "facial_expressions.zip"}

@@ -104,7 +104,7 @@ def _export(folder: Path) -> Path:
 
 def draw_pictures() -> list[bytes]:
     """32 drawn faces, 48x48 gray, as PNG."""
-    from components.common.images import decode_and_fit, encode_png
+    from components.common.pictures.images import decode_and_fit, encode_png
     from tfds_builders.drawn_faces.pictures import EXPRESSIONS, Picture, draw_png
 
     drawn = [

@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from components.common.augmentation import Augmentation
 from components.common.balancing import (
     Balance,
     TrainExample,
@@ -39,8 +38,9 @@ from components.common.balancing import (
 )
 from components.common.beam import cut_into_shards, map_shards
 from components.common.examples import Example, count_bytes, read_table, write_examples
-from components.common.faces import FaceCrop
 from components.common.files import write_json
+from components.common.pictures.augmentation import Augmentation
+from components.common.pictures.faces import FaceCrop
 from components.common.recipe import Recipe
 from components.transform import _transform_shard, transform
 from tfds_builders.catalog import make_builder

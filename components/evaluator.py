@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from components.common import evaluation_figures as figures
 from components.common import progress, records, tracking
-from components.common.bootstrap import Interval, Resampled, interval, resample
-from components.common.cached_predictions import predict_mirrored_once, predict_once
-from components.common.champions import NotComparableError, read_champion
-from components.common.comparison import compare
 from components.common.dataset_inputs import log_split
-from components.common.evaluation_figures import Mistake
+from components.common.evaluation import figures
+from components.common.evaluation.bootstrap import Interval, Resampled, interval, resample
+from components.common.evaluation.cached_predictions import predict_mirrored_once, predict_once
+from components.common.evaluation.champions import NotComparableError, read_champion
+from components.common.evaluation.comparison import compare
+from components.common.evaluation.figures import Mistake
+from components.common.evaluation.metrics import OfClass, measure, measure_classes
+from components.common.evaluation.predictions import write_predictions
+from components.common.evaluation.slices import as_rows, measure_slices
+from components.common.evaluation.thresholds import Verdict, judge_changes, judge_values
 from components.common.files import read_json, write_csv, write_json
 from components.common.measurements import read_measurements
-from components.common.metrics import OfClass, measure, measure_classes
-from components.common.predictions import write_predictions
 from components.common.recipe import read_recipe
 from components.common.records import Split
-from components.common.slices import as_rows, measure_slices
-from components.common.thresholds import Verdict, judge_changes, judge_values
 
 SHOWN_MISTAKES = 25
 RATES = ("precision", "recall", "f1")

@@ -30,9 +30,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from components.common import images, progress, records
+from components.common import progress, records
+from components.common.evaluation.predictions import read_predictions
 from components.common.files import read_json, write_json
-from components.common.predictions import read_predictions
+from components.common.pictures import images
 
 MODEL_NAME = "candidate"
 START_TIMEOUT = 120.0

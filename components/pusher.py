@@ -13,10 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 
-from components.common import progress, registry, tracking
+from components.common import progress, tracking
 from components.common.files import file_digests, read_json, sync_folder, write_json
-from components.common.model_card import render_card
-from components.common.serving import (
+from components.common.publishing import registry
+from components.common.publishing.model_card import render_card
+from components.common.publishing.serving import (
     BESIDE_THE_MODEL,
     CARD,
     HELD,

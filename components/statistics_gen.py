@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.common import figures, images, progress, tracking
+from components.common import figures, progress, tracking
 from components.common.beam import cut_into_shards, map_shards
 from components.common.examples import (
     SPLITS,
@@ -28,9 +28,10 @@ from components.common.examples import (
     read_images,
     read_table,
 )
-from components.common.faces import has_face
 from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements, write_measurements
+from components.common.pictures import images
+from components.common.pictures.faces import has_face
 from tfds_builders.files import remove_parts, written_whole
 
 SHEET_COLUMNS = 8

@@ -12,10 +12,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.common import figures, progress, records, tracking
-from components.common.calibration import fit_temperature
 from components.common.class_counts import count_classes
-from components.common.classifiers import predict
 from components.common.dataset_inputs import log_split
+from components.common.evaluation.calibration import fit_temperature
+from components.common.evaluation.classifiers import predict
 from components.common.export import export_saved_model
 from components.common.features import inputs_of
 from components.common.files import read_json, write_json

@@ -18,12 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import images, landmarks, progress, records, tracking
-from components.common.applying import apply_to_encoded
-from components.common.augmentation import Augmentation
+from components.common import progress, records, tracking
 from components.common.balancing import Balance, TrainExample, plan_balance, write_balanced
 from components.common.beam import cut_into_shards, map_shards
-from components.common.before_after import draw_before_after
 from components.common.examples import (
     SPLITS,
     Example,
@@ -32,8 +29,12 @@ from components.common.examples import (
     read_images,
     read_table,
 )
-from components.common.faces import FaceNotFoundError
 from components.common.files import read_json, write_csv, write_json
+from components.common.pictures import images, landmarks
+from components.common.pictures.applying import apply_to_encoded
+from components.common.pictures.augmentation import Augmentation
+from components.common.pictures.before_after import draw_before_after
+from components.common.pictures.faces import FaceNotFoundError
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, Shard
 from tfds_builders.files import remove_parts

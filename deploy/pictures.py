@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.common.detectors import Box
-from components.common.faces import FaceCrop, FaceNotFoundError, crop_faces
-from components.common.picture_files import UndecodableImageError, check_size
+from components.common.pictures.detectors import Box
+from components.common.pictures.faces import FaceCrop, FaceNotFoundError, crop_faces
+from components.common.pictures.picture_files import UndecodableImageError, check_size
 
 # How the files begin that every server reads; OpenCV reads others too.
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")

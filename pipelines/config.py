@@ -121,7 +121,7 @@ class ExampleValidatorSection(Section):
 
 
 class FaceCropSection(Section):
-    """How a face is found and cropped: see `components.common.faces.FaceCrop`."""
+    """How a face is found and cropped: see `components.common.pictures.faces.FaceCrop`."""
 
     detector: Literal["haar", "haar_tolerant", "mtcnn"] = "haar"
     min_size: int = Field(30, ge=5)
@@ -132,7 +132,7 @@ class FaceCropSection(Section):
 
 
 class AugmentationSection(Section):
-    """What copies differ in: see `components.common.augmentation.Augmentation`."""
+    """What copies differ in: see `components.common.pictures.augmentation.Augmentation`."""
 
     rotation: float = Field(0.0, ge=0, le=180)
     shift: float = Field(0.0, ge=0, le=0.5)

@@ -91,8 +91,8 @@ def transform(
 ):
     from pathlib import Path
 
-    from components.common.augmentation import Augmentation
     from components.common.balancing import Balance
+    from components.common.pictures.augmentation import Augmentation
     from components.common.recipe import parse_recipe
     from components.transform import transform
     from pipelines.parameters import plain
@@ -209,7 +209,7 @@ def evaluator(
 ):
     from pathlib import Path
 
-    from components.common.champions import champion_folder
+    from components.common.evaluation.champions import champion_folder
     from components.evaluator import evaluate
     from pipelines.parameters import plain
 

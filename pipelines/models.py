@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.files import read_json
-from components.common.serving import MANIFEST, Versions, read_versions, version_folders
+from components.common.publishing.serving import MANIFEST, Versions, read_versions, version_folders
 from pipelines.errors import UsageError
 
 

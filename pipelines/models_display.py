@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common import card_words
-from components.common.serving import CARD
+from components.common.publishing import card_words
+from components.common.publishing.serving import CARD
 from pipelines.models import Version
 
 HEADER = ("model", "version", "status", "accuracy (95 %)", "macro F1", "date", "dataset")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.common.detectors import Box
-from components.common.faces import FaceCrop
+from components.common.pictures.detectors import Box
+from components.common.pictures.faces import FaceCrop
 from components.common.recipe import parse_recipe
 from deploy.client import predict
 from deploy.pictures import NoImageError, cut_faces, decode

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common import registry, serving
 from components.common.mlflow_sender import Sender
-from components.common.serving import VersionError, read_versions
+from components.common.publishing import registry, serving
+from components.common.publishing.serving import VersionError, read_versions
 from pipelines.errors import UsageError
 from pipelines.mlflow_runs import EXPERIMENT, tracking_uri
 

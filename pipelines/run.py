@@ -193,7 +193,7 @@ def _champion(sections: Mapping[str, Any], versions_dir: Path) -> dict[str, Any]
 
     Else a second run, whose champion is what the first one pushed, would judge everything again.
     """
-    from components.common.champions import champion_identity
+    from components.common.evaluation.champions import champion_identity
 
     is_compared = "pusher" in sections and sections["evaluator"]["not_worse_than_champion"]
     return {"champion": champion_identity(versions_dir)} if is_compared else {}

@@ -25,7 +25,7 @@ from components.common.files import (
     sync_folder,
     write_json,
 )
-from components.common.serving import version_folders
+from components.common.publishing.serving import version_folders
 
 MANIFEST = "manifest.json"
 

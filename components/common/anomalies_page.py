@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import jinja2
 
-from components.common import images
 from components.common.examples import Example, read_dataset, read_images
-from components.common.faces import shrunk
 from components.common.findings import KINDS, Finding
+from components.common.pictures import images
+from components.common.pictures.faces import shrunk
 
 SHOWN_OF_A_KIND = 24
 THUMBNAIL_SIDE = 96

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from components.common import images, landmarks, progress, records
-from components.common.augmentation import Augmentation, augment, draw
+from components.common import progress, records
 from components.common.beam import ONE_THREAD, cut_into_shards, map_shards
+from components.common.pictures import images, landmarks
+from components.common.pictures.augmentation import Augmentation, augment, draw
 from components.common.recipe import Recipe
 from components.common.records import Record, Shard
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from components.common import images
+from components.common.pictures import images
 from components.common.recipe import Recipe
 from tuning.heads import with_class_probabilities
 

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common import landmarks
-from components.common.detectors import MIN_NEIGHBORS, SCALE_FACTOR, detector_version
-from components.common.faces import FaceCrop
 from components.common.files import read_json, write_json
+from components.common.pictures import landmarks
+from components.common.pictures.detectors import MIN_NEIGHBORS, SCALE_FACTOR, detector_version
+from components.common.pictures.faces import FaceCrop
 
 
 class Recipe(NamedTuple):
@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
         channels: 1 for gray, 3 for RGB.
         face_crop: how the face is found and cut out; None leaves the picture whole.
         landmarks: which features of 68 landmarks lie beside the picture: `none`, or what
-            `components.common.landmarks.features` makes.
+            `components.common.pictures.landmarks.features` makes.
     """
 
     height: int

@@ -13,8 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.common.files import read_json, sha256_file
-from components.common.images import UndecodableImageError, decode_png
 from components.common.memory import empty_pixels
+from components.common.pictures.images import UndecodableImageError, decode_png
 from components.common.tfrecords import read_all_records, refuse
 from tfds_builders.files import written_whole
 

@@ -15,8 +15,8 @@ import requests
 from aiohttp import web
 from numpy.typing import NDArray
 
-from components.common.detectors import Box
-from components.common.faces import FaceCrop
+from components.common.pictures.detectors import Box
+from components.common.pictures.faces import FaceCrop
 from components.common.recipe import parse_recipe
 from deploy.client import ServerError, predict
 from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode

@@ -12,7 +12,7 @@ from grpc import StatusCode
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from components.common.picture_files import UndecodableImageError, check_size
+from components.common.pictures.picture_files import UndecodableImageError, check_size
 from deploy.server.errors import ServingError, StartError, invalid_argument
 
 Array = npt.NDArray[Any]

@@ -10,7 +10,7 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
     FileSystemStoragePathSourceConfig,
 )
 
-from components.common.serving import MANIFEST, damage, version_folders
+from components.common.publishing.serving import MANIFEST, damage, version_folders
 from deploy.server.errors import StartError
 
 

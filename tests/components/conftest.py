@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.common import images, records
+from components.common import records
 from components.common.files import write_json
 from components.common.findings import KINDS
+from components.common.pictures import images
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record
 from components.common.splits import Shares

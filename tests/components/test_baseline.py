@@ -7,10 +7,10 @@ import pytest
 
 from components.baseline import train_baseline
 from components.common import progress, records
-from components.common.classifiers import load_classifier
+from components.common.evaluation.classifiers import load_classifier
 from components.common.files import read_json, write_json
-from components.common.images import encode_png
 from components.common.measurements import write_measurements
+from components.common.pictures.images import encode_png
 from components.common.recipe import Recipe, write_recipe
 from components.common.records import Record, load_split
 from components.evaluator import evaluate

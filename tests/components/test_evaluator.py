@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from components.common import cached_predictions, tracking
-from components.common.bootstrap import Interval
+from components.common import tracking
+from components.common.evaluation import cached_predictions
+from components.common.evaluation.bootstrap import Interval
+from components.common.evaluation.predictions import read_predictions, write_predictions
 from components.common.files import read_json, write_json
 from components.common.measurements import Measurement, write_measurements
-from components.common.predictions import read_predictions, write_predictions
 from components.evaluator import Evaluation, evaluate
 
 LABELS = ["sad", "happy"]

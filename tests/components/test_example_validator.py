@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from components.common.examples import SPLITS, Example, read_table, write_examples
 from components.common.files import read_json
 from components.common.findings import DROPPABLE, KINDS
-from components.common.images import decode_image, encode_png
 from components.common.measurements import Measurement, write_measurements
 from components.common.near_duplicates import NearPair
+from components.common.pictures.images import decode_image, encode_png
 from components.common.splits import Shares
 from components.example_gen import Split, generate_examples
 from components.example_validator import (

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from components import infra_validator
+from components.common.evaluation.predictions import read_predictions, write_predictions
 from components.common.export import export_saved_model
 from components.common.files import read_json, write_json
-from components.common.predictions import read_predictions, write_predictions
 from components.common.recipe import Recipe
 from components.infra_validator import ServerDidNotStartError, validate_infra
 from tuning.heads import with_class_probabilities

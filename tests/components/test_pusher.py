@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.common import registry, tracking
+from components.common import tracking
 from components.common.export import export_saved_model
 from components.common.files import file_digests, read_json, write_json
+from components.common.publishing import registry
+from components.common.publishing.serving import BESIDE_THE_MODEL, HELD, roll_back
 from components.common.recipe import Recipe, write_recipe
-from components.common.serving import BESIDE_THE_MODEL, HELD, roll_back
 from components.pusher import Pushed, push
 
 LABELS = ["sad", "neutral", "happy"]

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common import beam as beam_module
-from components.common import images, progress
+from components.common import progress
 from components.common.examples import Example, read_table
 from components.common.files import read_json
 from components.common.measurements import Measurement, read_measurements
+from components.common.pictures import images
 from components.statistics_gen import generate_statistics, measure, summarize
 
 Noise = Callable[..., NDArray[np.uint8]]

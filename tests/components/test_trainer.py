@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components import trainer
 from components.common import progress
-from components.common.calibration import expected_calibration_error
+from components.common.evaluation.calibration import expected_calibration_error
 from components.common.files import read_json, write_json
 from components.common.records import load_split
 from components.trainer import train

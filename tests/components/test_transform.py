@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common import beam as beam_module
-from components.common import images, landmarks, records
-from components.common.augmentation import Augmentation, augment, draw
+from components.common import records
 from components.common.balancing import Balance
 from components.common.examples import (
     Example,
@@ -21,8 +20,10 @@ from components.common.examples import (
     read_table,
     write_examples,
 )
-from components.common.faces import FaceCrop
 from components.common.files import file_digests, read_json, write_json
+from components.common.pictures import images, landmarks
+from components.common.pictures.augmentation import Augmentation, augment, draw
+from components.common.pictures.faces import FaceCrop
 from components.common.recipe import Recipe, read_recipe
 from components.common.records import load_split, read_shards
 from components.example_validator import validate_examples

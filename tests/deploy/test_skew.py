@@ -17,10 +17,10 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-from components.common import images
-from components.common.applying import apply_to_encoded
 from components.common.export import export_saved_model
-from components.common.faces import FaceCrop, FaceNotFoundError
+from components.common.pictures import images
+from components.common.pictures.applying import apply_to_encoded
+from components.common.pictures.faces import FaceCrop, FaceNotFoundError
 from components.common.recipe import Recipe
 from deploy import client
 from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode

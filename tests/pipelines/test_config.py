@@ -153,7 +153,7 @@ def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:
 
 
 def test_thresholds_are_of_the_metrics_of_a_model() -> None:
-    from components.common.metrics import METRICS, NOT_OF_A_MODEL
+    from components.common.evaluation.metrics import METRICS, NOT_OF_A_MODEL
 
     evaluator = load_config("drawn_faces")[1].evaluator
     names = METRICS.keys() - NOT_OF_A_MODEL

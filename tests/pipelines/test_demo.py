@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from components.common.images import decode_image
+from components.common.pictures.images import decode_image
 from deploy.flink.processes import free_ports
 from tests.pipelines.runs import MIEN
 from tfds_builders.drawn_faces.pictures import Picture, draw_png

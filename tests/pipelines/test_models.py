@@ -9,9 +9,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from components.common import registry, serving
 from components.common.files import file_digests, write_json
-from components.common.serving import HELD, MANIFEST
+from components.common.publishing import registry, serving
+from components.common.publishing.serving import HELD, MANIFEST
 from pipelines import registry as registering
 from pipelines.cli import main
 from pipelines.mlflow_runs import tracking_uri

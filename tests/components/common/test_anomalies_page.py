@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from components.common.anomalies_page import THUMBNAIL_SIDE, write_page
 from components.common.examples import read_table
 from components.common.findings import KINDS, Finding
-from components.common.images import encode_png
+from components.common.pictures.images import encode_png
 from components.common.splits import Shares
 from components.example_gen import Split, generate_examples
 

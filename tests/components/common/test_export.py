@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.common import images
 from components.common.export import export_saved_model
+from components.common.pictures import images
 from components.common.recipe import Recipe
 from tuning.heads import with_class_probabilities
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from components.common.faces import FaceCrop
 from components.common.files import read_json
+from components.common.pictures.faces import FaceCrop
 from components.common.recipe import Recipe, parse_recipe, read_recipe, versions, write_recipe
 
 

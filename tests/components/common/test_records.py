@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common import images, memory, records
+from components.common import memory, records
 from components.common.files import read_json, write_json
+from components.common.pictures import images
 from components.common.records import Record, load_split
 from components.common.tfrecords import CorruptRecordsError
 

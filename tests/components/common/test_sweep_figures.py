@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.common.images import decode_png
+from components.common.pictures.images import decode_png
 from components.common.sweep_figures import draw_sweep
 from tuning.sweep.trials import Trial
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.common.files import write_json
-from components.common.images import encode_png
+from components.common.pictures.images import encode_png
 from pipelines.local_runner import Run, Step, write_run
 
 RUN_ID = "20261122-101112-abcd"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.images import decode_image, encode_png
+from components.common.pictures.images import decode_image, encode_png
 from pipelines.report.artifacts import load_picture, pictures
 
 

@@ -1,0 +1,1 @@
+"""What a model is judged by: metrics, intervals, slices, the champion, thresholds, figures."""
