@@ -5,7 +5,7 @@ to any server of https://www.tensorflow.org/tfx/serving/api_rest.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
+
+_MAX_BATCH_BYTES = 16 * 2**20
+"""Of encoded images; base64 makes a third more of them, and mien's server takes 32 MiB."""
 
 _RETRY = Retry(
     total=None,
@@ -62,7 +65,7 @@ def predict(
         url: where the server's REST API is.
         model: the name under which the model is served.
         timeout: seconds to wait for the connection, and for each answer.
-        batch_size: images a request.
+        batch_size: images a request at most; of large ones it is fewer.
 
     Returns:
         A prediction for every image, in their order.
@@ -78,11 +81,22 @@ def predict(
             session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
         return [
             prediction
-            for start in range(0, len(images), batch_size)
-            for prediction in _ask(
-                session, endpoint, images[start : start + batch_size], url, model, timeout
-            )
+            for batch in _batches(images, batch_size)
+            for prediction in _ask(session, endpoint, batch, url, model, timeout)
         ]
+
+
+def _batches(images: Sequence[bytes], batch_size: int) -> Iterator[list[bytes]]:
+    """Images a request: no more than are asked for, and than a server takes."""
+    batch: list[bytes] = []
+    for image in images:
+        size = sum(map(len, batch)) + len(image)
+        if batch and (len(batch) == batch_size or size > _MAX_BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch
 
 
 def _ask(

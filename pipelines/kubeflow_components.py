@@ -213,15 +213,17 @@ def evaluator(
     from components.evaluator import evaluate
     from pipelines.parameters import plain
 
+    values = plain(parameters)
+    version = values.pop("champion_version", None)
     verdict = evaluate(
         Path(transformed_examples.path),
         Path(statistics.path),
         Path(model.path),
         Path(evaluation.path),
         Path(blessing.path),
-        champion=champion_folder(Path(versions_dir)) if versions_dir else None,
+        champion=champion_folder(Path(versions_dir), version) if versions_dir else None,
         predictions_dir=Path(predictions_dir or f"{evaluation.path}.work"),
-        **plain(parameters),
+        **values,
     )
     for name, interval in verdict.metrics.items():
         evaluation.log_metric(f"{verdict.split}/{name}", interval.value)

@@ -167,8 +167,15 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
 
 
 def _tags_of_every_run() -> dict[str, str]:
-    user = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mien"}
+    user = {"mlflow.user": _user(), "mlflow.source.name": "mien"}
     return {**user, "mlflow.source.type": "LOCAL", **this_process()}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        return str(os.getuid())
 
 
 def _versions() -> dict[str, str]:

@@ -156,11 +156,14 @@ def _plan(request: Request, raw_digest: str) -> Plan:
     models = versions(parse_recipe(sections["transform"]))
     versions_dir = root / "serving" / request.config.pusher.model_name
     tuner, tuner_counts_as = with_files(sections.get("tuner", {}), root)
+    champion = _champion(sections, versions_dir)
+    planned = {"champion_version": champion["version"]} if champion else {}
     return Plan(
         graph=graph,
         parameters={
             **sections,
             "tuner": tuner,
+            "evaluator": sections["evaluator"] | planned,
             "raw_dir": str(request.raw_dir.resolve()) if request.raw_dir else "",
             "datasets_dir": str(root / "datasets"),
             "features_dir": str(root / "features"),
@@ -180,7 +183,7 @@ def _plan(request: Request, raw_digest: str) -> Plan:
             "beam": {},
             "tuner": {key: v for key, v in tuner_counts_as.items() if key != "workers"},
             "transform": sections["transform"] | models,
-            "evaluator": sections["evaluator"] | _champion(sections, versions_dir),
+            "evaluator": sections["evaluator"] | {"champion": champion},
         },
         root=root,
         until=request.until,
@@ -196,7 +199,7 @@ def _champion(sections: Mapping[str, Any], versions_dir: Path) -> dict[str, Any]
     from components.common.evaluation.champions import champion_identity
 
     is_compared = "pusher" in sections and sections["evaluator"]["not_worse_than_champion"]
-    return {"champion": champion_identity(versions_dir)} if is_compared else {}
+    return champion_identity(versions_dir) if is_compared else {}
 
 
 def _with_origin(plan: Plan, run: Run) -> Plan:

@@ -25,7 +25,7 @@ from components.common.files import (
     sync_folder,
     write_json,
 )
-from components.common.publishing.serving import version_folders
+from components.common.publishing.serving import CARD, version_folders
 
 MANIFEST = "manifest.json"
 
@@ -201,7 +201,7 @@ def _verified(folder: Path) -> Execution:
 
 
 def _verify_published(version: Path, files: Mapping[str, Any]) -> None:
-    if not version.exists() or file_digests(version) != files:
+    if not version.exists() or _published_files(version) != files:
         raise DamagedError(f"its stored output was damaged: {version} is gone or changed")
     newest = max(version_folders(version.parent))
     if int(version.name) != newest:
@@ -216,7 +216,12 @@ def _described(output: Path) -> dict[str, Any]:
 
 def _outside(metadata: Mapping[str, Any]) -> dict[str, Any]:
     path = metadata.get("pushed_model")
-    return {path: file_digests(Path(path))} if path else {}
+    return {path: _published_files(Path(path))} if path else {}
+
+
+def _published_files(version: Path) -> dict[str, Any]:
+    """The digests of a version's files, without the card, to which people may add."""
+    return {name: digest for name, digest in file_digests(version).items() if name != CARD}
 
 
 def _explain_miss(store: Path, cause: Cause) -> str:

@@ -130,7 +130,8 @@ def _is_final(error: Exception) -> bool:
     from requests import HTTPError
 
     if isinstance(error, MlflowException):
-        status = error.get_http_status_code()
+        # What a database raises MLflow calls a bad request; a lost connection is among it.
+        status = 503 if error.error_code == "BAD_REQUEST" else error.get_http_status_code()
     elif isinstance(error, HTTPError) and error.response is not None:
         status = error.response.status_code
     else:

@@ -4,7 +4,9 @@ A folder holds `records.jsonl`, a line a record; `sent.jsonl`, a line for each o
 sent; and `files/`, copies of the artifacts. A process holds its lock as long as it lives.
 """
 
+import errno
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -53,8 +55,19 @@ class Spool:
                 self.ids[record["run"]] = server_id
 
     def append(self, record: Record) -> None:
-        """Keeps a record; it is on disk when this returns."""
-        self._records.write(json.dumps(record).encode() + b"\n")
+        """Keeps a record, whole or not at all; it is on disk when this returns.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        line = json.dumps(record).encode() + b"\n"
+        end = self._records.seek(0, os.SEEK_END)
+        try:
+            if self._records.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self._records.truncate(end)
+            raise
 
     def next_unsent(self) -> Record | None:
         """The oldest record that was not sent, or None; the same one until it is marked."""

@@ -96,22 +96,25 @@ class TrackingQueue:
         """Sends until it is closed and nothing is left; then removes the spool."""
         pause = 0.0
         while record := self._next():
-            started = time.monotonic()
             try:
-                server_id = self.sender.send(record, self.spool)
-            except RefusedError as error:
-                log.warning("MLflow refuses a record, the run goes on without it: %s", error)
-                server_id = None
-            except Exception as error:  # the databases behind MLflow raise whatever they like
+                self._send(record)
+                pause = 0.0
+            except Exception as error:  # of MLflow, of the databases behind it, of a full disk
                 pause = min(2 * pause or 1, _LONGEST_PAUSE)
                 self._fail(error, pause)
-                continue
-            pause = 0.0
-            self._mark_sent(server_id, time.monotonic() - started)
         with self._changed:
             self.spool.remove()
             self._done = True
             self._changed.notify_all()
+
+    def _send(self, record: Record) -> None:
+        started = time.monotonic()
+        try:
+            server_id = self.sender.send(record, self.spool)
+        except RefusedError as error:
+            log.warning("MLflow refuses a record, the run goes on without it: %s", error)
+            server_id = None
+        self._mark_sent(server_id, time.monotonic() - started)
 
     def _next(self) -> Record | None:
         with self._changed:

@@ -32,6 +32,8 @@ from deploy.server.limits import MAX_CALLS_AT_ONCE, MAX_MESSAGE_BYTES
 from deploy.server.versions import candidates
 
 if TYPE_CHECKING:
+    from grpc_health.v1.health.aio import HealthServicer
+
     from deploy.server.serving import Serving
 
 _GRACE_SECONDS = 5.0
@@ -108,7 +110,7 @@ async def _serve(flags: argparse.Namespace, config: ModelServerConfig, batching:
     grpc_server, grpc_port = _bind_grpc(flags.host, flags.port)
     try:
         serving = await _load(config, batching)
-        runner = await _listen(serving, rest_socket, grpc_server)
+        runner, healthy = await _listen(serving, rest_socket, grpc_server)
         stop = _stop_event()
         print(
             f"serving {serving.models}: "
@@ -117,8 +119,11 @@ async def _serve(flags: argparse.Namespace, config: ModelServerConfig, batching:
             flush=True,
         )
         logging.basicConfig(format="%(asctime)s %(message)s")  # to stderr, what is loaded later
+        for refusal in serving.models.refused():
+            logging.error(refusal)
         async with serving.watching(flags.file_system_poll_wait_seconds):
             await stop.wait()
+        await healthy.enter_graceful_shutdown()
         # Both answer what they have taken; what comes now is refused.
         await asyncio.gather(runner.cleanup(), grpc_server.stop(_GRACE_SECONDS))
         serving.batcher.close()
@@ -145,11 +150,11 @@ async def _load(config: ModelServerConfig, batching: Batching) -> "Serving":
 
 async def _listen(
     serving: "Serving", rest_socket: socket.socket, grpc_server: grpc.aio.Server
-) -> web.AppRunner:
+) -> tuple[web.AppRunner, "HealthServicer"]:
     from deploy.server.grpc_service import add_services
     from deploy.server.rest import application
 
-    await add_services(grpc_server, serving)
+    healthy = await add_services(grpc_server, serving)
     await grpc_server.start()
     runner = web.AppRunner(
         application(serving),
@@ -159,7 +164,7 @@ async def _listen(
     )
     await runner.setup()
     await web.SockSite(runner, rest_socket).start()
-    return runner
+    return runner, healthy
 
 
 def _stop_event() -> asyncio.Event:

@@ -17,7 +17,7 @@ import numpy as np
 from grpc import StatusCode
 
 from deploy.server.configs import Batching
-from deploy.server.errors import ServingError
+from deploy.server.errors import ServingError, invalid_argument
 from deploy.server.servable import Array, Servable
 
 Arrays = Mapping[str, Array]
@@ -62,8 +62,8 @@ class Batcher:
             deadline: of the event loop's clock.
 
         Raises:
-            ServingError: of `Servable.predict`; RESOURCE_EXHAUSTED, too many wait already;
-                DEADLINE_EXCEEDED.
+            ServingError: of `Servable.predict`; INVALID_ARGUMENT, more rows than may ever wait;
+                RESOURCE_EXHAUSTED, too many wait already; DEADLINE_EXCEEDED.
         """
         servable.require_inputs(signature, inputs)
         kind = _Kind(servable, signature, tuple((n, a.shape[1:]) for n, a in inputs.items()))
@@ -103,6 +103,8 @@ class Batcher:
 
     def _admit(self, rows: int) -> None:
         limit = self._batching.max_batch_size * self._batching.max_enqueued_batches
+        if rows > limit:
+            raise invalid_argument(f"A request of {rows:,} rows; at most {limit:,} are taken")
         if self._rows + rows > limit:
             raise ServingError(
                 StatusCode.RESOURCE_EXHAUSTED,

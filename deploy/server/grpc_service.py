@@ -26,8 +26,8 @@ _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 Method = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Message]]
 
 
-async def add_services(server: grpc.aio.Server, serving: Serving) -> None:
-    """Adds to `server`, before its start, all that answers for `serving`."""
+async def add_services(server: grpc.aio.Server, serving: Serving) -> health.aio.HealthServicer:
+    """Adds to `server`, before its start, all that answers for `serving`; returns its health."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         _PredictionService(serving), server
     )
@@ -38,6 +38,7 @@ async def add_services(server: grpc.aio.Server, serving: Serving) -> None:
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
     names = (_PREDICTION, _MODEL, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
+    return healthy
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -66,7 +67,10 @@ def _method(
         )
         model = request.model_spec.name if hasattr(request, "model_spec") else ""
         try:
-            with serving.monitor.request(model, api, "GRPC"):
+            with (
+                serving.monitor.request(model, api, "GRPC"),
+                serving.admitted(request.ByteSize()),
+            ):
                 return await answer(serving, request, deadline)
         except ServingError as error:
             await context.abort(error.code, str(error))

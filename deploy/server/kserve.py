@@ -10,7 +10,7 @@ another signature than `serving_default`.
 import base64
 import binascii
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from deploy.server import json_tensors
 from deploy.server.errors import ServingError, invalid_argument
 from deploy.server.messages import off_the_loop
-from deploy.server.servable import DEFAULT_SIGNATURE, Array
+from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
 from deploy.server.serving import Serving
 
 PLATFORM = "tensorflow_savedmodel"
@@ -50,10 +50,11 @@ async def metadata(serving: Serving, spec: ModelSpec, _: bytes, __: float) -> di
     """Answers what a model's default signature takes and gives.
 
     Raises:
-        ServingError: NOT_FOUND.
+        ServingError: NOT_FOUND; INVALID_ARGUMENT, it has none.
     """
     servable = serving.models.find(spec)
     known = serving.models.statuses(ModelSpec(name=spec.name))
+    servable.inputs(DEFAULT_SIGNATURE)  # There may be none of that name.
     signature = servable.signature_defs[DEFAULT_SIGNATURE]
     return {
         "name": servable.name,
@@ -71,23 +72,36 @@ async def infer(serving: Serving, spec: ModelSpec, body: bytes, deadline: float)
         ServingError: NOT_FOUND, INVALID_ARGUMENT, or of `Batcher.predict`.
     """
     servable = serving.models.find(spec)
-    request = await off_the_loop(len(body), json_tensors.parse_object, body)
+    asked = await off_the_loop(len(body), _read, body, servable)
+    outputs = await serving.batcher.predict(servable, asked.signature, asked.inputs, deadline)
+    if unknown := [name for name in asked.outputs if name not in outputs]:
+        raise invalid_argument(f"there is no output {', '.join(unknown)}")
+    return asked.id | {
+        "model_name": servable.name,
+        "model_version": str(servable.version),
+        "outputs": [_to_output(name, outputs[name]) for name in asked.outputs or outputs],
+    }
+
+
+class _Asked(NamedTuple):
+    """An inference request, read."""
+
+    signature: str
+    inputs: dict[str, Array]
+    outputs: list[str]
+    id: dict[str, Any]
+
+
+def _read(body: bytes, servable: Servable) -> _Asked:
+    request = json_tensors.parse_object(body)
     try:
         signature = request.get("parameters", {}).get("signature_name", DEFAULT_SIGNATURE)
         specs = servable.inputs(signature)
         inputs = {one["name"]: _to_array(one, specs) for one in request["inputs"]}
-        wanted = [one["name"] for one in request.get("outputs", [])]
-    except (KeyError, TypeError, AttributeError) as error:
+        outputs = ["" + one["name"] for one in request.get("outputs", [])]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise invalid_argument(f"not as the protocol has it: {error!r}") from error
-    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
-    if unknown := [name for name in wanted if name not in outputs]:
-        raise invalid_argument(f"there is no output {', '.join(unknown)}")
-    answer = {
-        "model_name": servable.name,
-        "model_version": str(servable.version),
-        "outputs": [_to_output(name, outputs[name]) for name in wanted or outputs],
-    }
-    return answer | ({"id": request["id"]} if "id" in request else {})
+    return _Asked(signature, inputs, outputs, {"id": request["id"]} if "id" in request else {})
 
 
 def _describe(name: str, info: Any) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def _decode(text: str) -> bytes:
 def _to_output(name: str, array: Array) -> dict[str, Any]:
     return {
         "name": name,
-        "datatype": _DATATYPES[tf.as_dtype(array.dtype)],
+        "datatype": _DATATYPES.get(tf.as_dtype(array.dtype), ""),
         "shape": list(array.shape),
         "data": json_tensors.to_json(name, array.ravel()),
     }

@@ -52,6 +52,9 @@ from deploy.server.serving import Serving
 
 T = TypeVar("T")
 
+_STRING_BYTES = 64
+"""What a string takes in memory at the least."""
+
 _LARGE = 2**18
 """Bytes of a request that takes longer to read than a thread takes to start."""
 
@@ -244,11 +247,13 @@ def serialized_examples(source: Input) -> Array:
 
 
 def _to_array(name: str, proto: TensorProto) -> Array:
-    # A few bytes can declare any shape, and make_ndarray fills it: refuse before it allocates.
     sizes = [dim.size for dim in proto.tensor_shape.dim]
-    if min(sizes, default=0) < 0 or math.prod(sizes) > MAX_MESSAGE_BYTES:
-        raise invalid_argument(f'Input "{name}" has the impossible shape {sizes}')
     try:
+        dtype = tf.as_dtype(proto.dtype)
+        # A few bytes can declare any shape, and make_ndarray fills it: refuse before it allocates.
+        item = _STRING_BYTES if dtype == tf.string else dtype.size
+        if min(sizes, default=0) < 0 or math.prod(sizes) * item > MAX_MESSAGE_BYTES:
+            raise invalid_argument(f'Input "{name}" has the impossible shape {sizes}')
         array: Array = tf.make_ndarray(proto)
     except (TypeError, ValueError, KeyError) as error:
         raise invalid_argument(f'Input "{name}" is no valid tensor: {error}') from error

@@ -6,6 +6,7 @@ served before is served on, and so it is with the newest whole one where the ser
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
-from deploy.server.errors import ServingError, StartError, invalid_argument, not_found
+from deploy.server.errors import StartError, invalid_argument, not_found
 from deploy.server.servable import Servable
 from deploy.server.versions import candidates, stamp, verify
 
@@ -42,13 +43,14 @@ class Version(NamedTuple):
 
 
 class Models:
-    """The models of a config. `reconcile` runs in one thread, the rest may be called from any."""
+    """The models of a config; may be asked from any thread."""
 
     def __init__(self, config: ModelServerConfig, load: Callable[[str, Path], Servable]) -> None:
         """Loads nothing yet; `load` makes a warmed-up servable of a verified folder."""
         self._load = load
         self._versions: Mapping[str, Mapping[int, Version]] = {}
         self._problems: dict[str, str] = {}
+        self._turn = threading.Lock()
         self.configure(config)
 
     def __str__(self) -> str:
@@ -62,6 +64,10 @@ class Models:
 
     def reconcile(self) -> None:
         """Loads what there is to be served by now, and lets go of what is not."""
+        with self._turn:  # Who waited for it may have gone while it went on.
+            self._reconcile_all()
+
+    def _reconcile_all(self) -> None:
         for name in self._versions.keys() - self._configs.keys():
             log.warning("%s is not served any more", name)
             self._versions = {n: v for n, v in self._versions.items() if n != name}
@@ -78,6 +84,15 @@ class Models:
             self._problems.get(name, f"{name} is not loaded")
             for name in self._configs
             if not self._available(name)
+        ]
+
+    def refused(self) -> list[str]:
+        """Which versions are not served, and why, a line each."""
+        return [
+            f"{name} version {number} is refused: {version.error}"
+            for name, versions in self._versions.items()
+            for number, version in versions.items()
+            if version.error
         ]
 
     def find(self, spec: ModelSpec) -> Servable:
@@ -153,7 +168,7 @@ class Models:
         try:
             verify(folder)
             servable = self._load(name, folder)
-        except (StartError, ServingError, OSError) as error:
+        except Exception as error:  # Whatever it is: what was served before is served on.
             self._set(name, number, Version(END, error=str(error), stamp=now))
             log.error("%s version %d is refused: %s", name, number, error)
             return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,19 +10,19 @@ from typing import Any
 from aiohttp import web
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from grpc import StatusCode
 from prometheus_client import CONTENT_TYPE_LATEST
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     SignatureDefMap,
 )
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from deploy.server import json_tensors, json_writer, kserve, messages
 from deploy.server.errors import ServingError, invalid_argument
 from deploy.server.limits import (
-    MAX_BYTES_AT_ONCE,
     MAX_MESSAGE_BYTES,
     MAX_SECONDS_TO_ANSWER,
     MAX_SECONDS_TO_READ,
@@ -30,6 +31,8 @@ from deploy.server.messages import off_the_loop
 from deploy.server.servable import DEFAULT_SIGNATURE
 from deploy.server.serving import Serving
 
+log = logging.getLogger(__name__)
+
 Answer = Callable[[Serving, ModelSpec, bytes, float], Awaitable[str]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,7 +40,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def application(serving: Serving) -> web.Application:
     """Returns the application that answers for `serving`."""
     app = web.Application(
-        middlewares=[_errors, _Admission().admit], client_max_size=MAX_MESSAGE_BYTES
+        middlewares=[_errors, _admission(serving)], client_max_size=MAX_MESSAGE_BYTES
     )
     model = r"/v1/models/{model:[^/:]+}"
     for path in (model, model + r"/versions/{version:\d+}", model + "/labels/{label:[^/:]+}"):
@@ -135,14 +138,20 @@ async def _predict(serving: Serving, spec: ModelSpec, body: bytes, deadline: flo
 
 
 async def _classify(serving: Serving, spec: ModelSpec, body: bytes, deadline: float) -> str:
-    request = json_tensors.classification_request(json_tensors.parse_object(body))
+    def read() -> ClassificationRequest:
+        return json_tensors.classification_request(json_tensors.parse_object(body))
+
+    request = await off_the_loop(len(body), read)
     request.model_spec.MergeFrom(spec)
     response = await messages.classify(serving, request, deadline)
     return json_tensors.classification_answer(response)
 
 
 async def _regress(serving: Serving, spec: ModelSpec, body: bytes, deadline: float) -> str:
-    request = json_tensors.regression_request(json_tensors.parse_object(body))
+    def read() -> RegressionRequest:
+        return json_tensors.regression_request(json_tensors.parse_object(body))
+
+    request = await off_the_loop(len(body), read)
     request.model_spec.MergeFrom(spec)
     return json_tensors.regression_answer(await messages.regress(serving, request, deadline))
 
@@ -161,32 +170,24 @@ def _written(message: Message) -> str:
     )
 
 
-class _Admission:
+def _admission(serving: Serving) -> Any:
     """Bounds how much of all requests is in memory at once, and how long one may take to come."""
 
-    def __init__(self) -> None:
-        self._bytes = 0
-
     @web.middleware
-    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         # What comes without a length may become as large as is allowed.
         size = MAX_MESSAGE_BYTES if request.content_length is None else request.content_length
         size = min(size, MAX_MESSAGE_BYTES) if request.can_read_body else 0
-        if self._bytes + size > MAX_BYTES_AT_ONCE:
-            raise ServingError(
-                StatusCode.RESOURCE_EXHAUSTED,
-                f"{self._bytes:,} bytes are being answered already: ask again later",
-            )
-        self._bytes += size
-        try:
-            async with asyncio.timeout(MAX_SECONDS_TO_READ):
-                await request.read()
+        with serving.admitted(size):
+            try:
+                async with asyncio.timeout(MAX_SECONDS_TO_READ):
+                    await request.read()
+            except TimeoutError:
+                request.protocol.close()  # Else the rest of its body would be waited for.
+                raise web.HTTPRequestTimeout from None
             return await handler(request)
-        except TimeoutError:
-            request.protocol.close()  # Else the rest of its body would be waited for.
-            raise web.HTTPRequestTimeout from None
-        finally:
-            self._bytes -= size
+
+    return admit
 
 
 @web.middleware
@@ -207,6 +208,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error(status, f"Malformed request: {request.method} {request.path}")
     except web.HTTPException as error:
         return _error(error.status, error.text or error.reason)
+    except Exception:
+        log.exception("%s %s", request.method, request.path)
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error: look at the server's log")
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -10,7 +10,7 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
     FileSystemStoragePathSourceConfig,
 )
 
-from components.common.publishing.serving import MANIFEST, damage, version_folders
+from components.common.publishing.serving import damage, version_folders
 from deploy.server.errors import StartError
 
 
@@ -38,9 +38,8 @@ def candidates(
 
 
 def stamp(folder: Path) -> tuple[tuple[int, int], ...]:
-    """What tells of a version folder, without reading its files, that it has changed."""
-    paths = (folder, folder / "saved_model.pb", folder / "variables", folder / MANIFEST)
-    known = (path.stat() for path in paths if path.exists())
+    """What tells of a version folder, without reading its files, that one of them has changed."""
+    known = (path.stat() for path in (folder, *sorted(folder.rglob("*"))))
     return tuple((status.st_mtime_ns, status.st_size) for status in known)
 
 

@@ -60,6 +60,13 @@ def test_images_that_are_too_large_are_said(server: Any) -> None:
         predict([b" " * (32 * 2**20)], url=server.url, model="faces")
 
 
+def test_large_images_go_a_few_at_a_time(server: Any, images: list[bytes]) -> None:
+    # What follows the end of a PNG counts for nothing but its size.
+    large = [image + b" " * 9 * 2**20 for image in images]
+    predictions = predict(large, url=server.url, model="faces")
+    assert predictions == predict(images, url=server.url, model="faces")
+
+
 class Stranger(BaseHTTPRequestHandler):
     """A server of something else."""
 

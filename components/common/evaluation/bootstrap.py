@@ -40,7 +40,8 @@ class Resampled(NamedTuple):
 
     Attributes:
         metrics: by name, float64 [resamples].
-        classes: `precision`, `recall` and `f1`, float64 [resamples, classes].
+        classes: `precision`, `recall` and `f1`, float64 [resamples, classes]; NaN where a resample
+            does not show the class.
     """
 
     metrics: dict[str, Values]
@@ -159,7 +160,10 @@ def _by_matrix(matrices: Values, majority: np.int64) -> tuple[dict[str, Values],
         "cohen_kappa": (accuracy - by_chance) / (1 - by_chance),
     }
     classes = {"precision": precision, "recall": recall, "f1": f1}
-    return metrics, {name: np.nan_to_num(rates) for name, rates in classes.items()}
+    # Of a class that a resample does not show there is nothing to say, and no 0 to count.
+    return metrics, {
+        name: np.where(shown > 0, np.nan_to_num(rates), np.nan) for name, rates in classes.items()
+    }
 
 
 def _mean_of_there(of_classes: Values) -> Values:

@@ -31,10 +31,16 @@ class Champion(NamedTuple):
     predictions: dict[str, list[float]]
 
 
-def champion_folder(base_path: Path) -> Path | None:
-    """The version folder of a model that TF Serving serves; None where there is none yet."""
+def champion_folder(base_path: Path, version: int | None = None) -> Path | None:
+    """The version folder of a model that TF Serving serves; None where there is none yet.
+
+    Args:
+        base_path: the model's folder.
+        version: which one was served when the run was planned, wherever it lies by now.
+    """
     versions = read_versions(base_path)
-    return None if versions.champion is None else versions.published[versions.champion]
+    number = versions.champion if version is None else version
+    return None if number is None else versions.folders().get(number)
 
 
 def champion_identity(base_path: Path) -> dict[str, Any]:

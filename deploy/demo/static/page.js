@@ -12,6 +12,7 @@ fetch("model").then((answer) => answer.json()).then(({ model }) => {
   at("model").textContent = model;
 });
 
+// Whether there was an answer.
 async function ask(blob) {
   const question = ++asked;
   let answer;
@@ -22,16 +23,22 @@ async function ask(blob) {
     answer = { error: "the page's server does not answer: is `mien demo` still running?" };
   }
   if (question === asked) show(answer);
+  return !answer.error;
 }
 
 function show(answer) {
   const faces = answer.faces ?? [];
-  at("error").textContent = answer.error ?? "";
-  at("status").textContent = answer.error ? "" : faces.map(inWords).join("; ") || "No face found";
+  say("error", answer.error ?? "");
+  say("status", answer.error ? "" : faces.map(inWords).join("; ") || "No face found");
   at("faces").replaceChildren(...faces.map(table));
   at("facts").textContent = answer.error ? "" : facts(answer);
   at("boxes").setAttribute("viewBox", `0 0 ${answer.width ?? 1} ${answer.height ?? 1}`);
   at("boxes").replaceChildren(...faces.filter((face) => face.box).flatMap(marks));
+}
+
+// Only what is new: a screen reader says it again.
+function say(id, text) {
+  if (at(id).textContent !== text) at(id).textContent = text;
 }
 
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
@@ -99,24 +106,34 @@ function reveal(id) {
 }
 
 async function startCamera() {
+  const mine = (stream = new MediaStream()); // Until it is there: a second click stops it.
+  at("camera").setAttribute("aria-pressed", "true");
+  at("camera").textContent = "Stop the camera";
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    const camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    camera.getTracks().forEach((track) => (stream === mine ? mine.addTrack(track) : track.stop()));
+    if (stream !== mine) return;
+    at("video").srcObject = mine;
+    await at("video").play();
   } catch (error) {
+    if (stream !== mine) return;
+    stopCamera();
     show({ error: `the camera cannot be used: ${error.message}` });
     return;
   }
-  at("video").srcObject = stream;
-  await at("video").play();
-  reveal("video");
-  at("camera").setAttribute("aria-pressed", "true");
-  at("camera").textContent = "Stop the camera";
-  const mine = stream;
-  while (stream === mine) await ask(await frame());
+  if (stream === mine) reveal("video");
+  while (stream === mine) {
+    const picture = await frame();
+    if (stream === mine && !(await ask(picture))) await pause(1000);
+  }
 }
+
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 function stopCamera() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
+  asked += 1; // What it is still asked comes too late.
   at("camera").setAttribute("aria-pressed", "false");
   at("camera").textContent = "Use the camera";
 }

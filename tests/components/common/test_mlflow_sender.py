@@ -7,6 +7,7 @@ import mlflow
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from components.common.mlflow_sender import RefusedError, Sender
 from components.common.spool import Record, Spool
@@ -111,6 +112,7 @@ def http_error(status: int) -> requests.HTTPError:
     [
         (MlflowException("500"), MlflowException),
         (MlflowException("locked", error_code=503), MlflowException),
+        (MlflowException("connection already closed", error_code=BAD_REQUEST), MlflowException),
         (ConnectionError("refused"), ConnectionError),
         (http_error(503), requests.HTTPError),
         (http_error(401), requests.HTTPError),

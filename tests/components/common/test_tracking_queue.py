@@ -146,13 +146,30 @@ def test_what_was_not_sent_waits_for_the_next_process(
     assert spool.ids == {"r": "theirs"}
 
 
-def test_a_full_disk_costs_the_record_and_not_the_training(
-    queue: TrackingQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_full_disk_costs_the_record_and_neither_the_training_nor_the_next_record(
+    queue: TrackingQueue,
+    sender: FakeSender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def append(record: Record) -> None:
-        raise OSError(28, "No space left on device")
+    records = queue.spool._records
 
-    monkeypatch.setattr(queue.spool, "append", append)
+    class FullDisk:
+        """Takes half of a line, and says so, as a file system does."""
+
+        def write(self, line: bytes) -> int:
+            return records.write(line[: len(line) // 2])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(records, name)
+
+    put(queue, 1)
+    monkeypatch.setattr(queue.spool, "_records", FullDisk())
     with caplog.at_level(logging.WARNING):
-        put(queue, 0)
+        put(queue, 2)
+    monkeypatch.setattr(queue.spool, "_records", records)
+    put(queue, 3)
     assert "No space left on device" in caplog.text
+    queue.start()
+    assert queue.close()
+    assert sender.taken == [1, 3]

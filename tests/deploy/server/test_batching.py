@@ -154,6 +154,16 @@ def test_too_many_are_refused_and_then_taken_again(servable: Doubling) -> None:
     assert after == [18]
 
 
+def test_a_request_that_could_never_wait_is_told_so(servable: Doubling) -> None:
+    async def scenario(ask: Ask, batcher: Batcher) -> Any:
+        with pytest.raises(ServingError, match="A request of 5 rows; at most 4") as refused:
+            await ask(*range(5))
+        return refused.value.code
+
+    batching = ONE_THREAD._replace(max_batch_size=2, max_enqueued_batches=2)
+    assert run(servable, batching, scenario) is StatusCode.INVALID_ARGUMENT
+
+
 def test_who_does_not_wait_is_not_computed(servable: Doubling) -> None:
     async def scenario(ask: Ask, batcher: Batcher) -> Any:
         answers = await behind_a_held_one(ask, servable, ask(1, seconds=0.0), ask(2))

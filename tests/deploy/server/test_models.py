@@ -74,6 +74,20 @@ def test_a_broken_version_is_refused_once_and_the_one_before_is_served(
     ]
 
 
+def test_whatever_a_load_fails_with_others_are_served(tmp_path: Path, push: Push) -> None:
+    def fail(name: str, folder: Path) -> Any:
+        if folder.name == "2":
+            raise RuntimeError("no such tag")
+        return load(name, folder)
+
+    push(1)
+    push(2)
+    models = Models(one_model("faces", tmp_path / "faces"), fail)
+    models.reconcile()
+    assert served(models) == 1
+    assert models.refused() == ["faces version 2 is refused: no such tag"]
+
+
 def test_a_version_that_was_mended_is_tried_again(models: Models, push: Push) -> None:
     push(1)
     push(2, "incomplete")

@@ -56,8 +56,10 @@ def test_a_resample_has_the_metrics_of_the_pictures_that_were_drawn(classes: int
         found = {name: values[number] for name, values in resampled.metrics.items()}
         assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-6)
         of_classes = measure_classes(labels[rows], probabilities[rows], ["c"] * classes)
+        shown = np.bincount(labels[rows], minlength=classes) > 0
         for rate in ("precision", "recall", "f1"):
-            expected = [getattr(of_class, rate) for of_class in of_classes]
+            rates = [getattr(of_class, rate) for of_class in of_classes]
+            expected = np.where(shown, rates, np.nan)
             np.testing.assert_allclose(resampled.classes[rate][number], expected, atol=1e-9)
 
 
@@ -99,6 +101,14 @@ def test_a_perfect_model_has_an_interval_without_width() -> None:
     found = intervals(labels, np.eye(3, dtype=np.float32)[labels])
     assert found["accuracy"] == found["macro_f1"] == found["roc_auc"] == (1, 1, 1)
     assert found["ece"] == (0, 0, 0)
+
+
+def test_a_class_that_few_people_show_is_not_wrong_where_they_are_not_drawn() -> None:
+    labels = np.arange(24) // 2 // 10  # Of twelve people, two show the rare class.
+    people = [f"person{n // 2}" for n in range(24)]
+    resampled = resample(labels, np.eye(2, dtype=np.float32)[labels], people, resamples=300, seed=0)
+    for rate in ("precision", "recall", "f1"):
+        assert interval(rate, 1.0, resampled.classes[rate][:, 1]) == (1, 1, 1)
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:

@@ -36,6 +36,13 @@ def test_the_champion_is_the_newest_version_that_is_served(tmp_path: Path) -> No
     assert champion_folder(tmp_path) == tmp_path / "10"
 
 
+def test_the_champion_of_the_plan_is_found_though_it_was_held_back_since(tmp_path: Path) -> None:
+    for folder in ("1", ".held/2"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert champion_folder(tmp_path, 2) == tmp_path / ".held" / "2"
+    assert champion_folder(tmp_path) == tmp_path / "1"
+
+
 def test_a_champion_is_told_from_another_by_version_and_predictions(tmp_path: Path) -> None:
     assert champion_identity(tmp_path) == {}
     publish(tmp_path, 1)
