@@ -286,12 +286,12 @@ def test_shards_cover_everything_once_and_evenly(count: int, num_bytes: int, sha
 
 
 CTRL_C = """
-import os, pathlib, signal, sys
+import pathlib, signal, sys, threading
 from components.common.beam import map_shards
 
 def work(shard):
-    if shard == 0:
-        os.kill(os.getpid(), signal.SIGINT)
+    if shard == 0:  # To the main thread, as from a keyboard: another would not wake it.
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     return {}
 
 try:
