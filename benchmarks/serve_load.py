@@ -35,7 +35,7 @@ NAME = "model"
 
 
 class Load(NamedTuple):
-    """Requests a second, and milliseconds that half, and 99 of 100, of them took at most."""
+    """Pictures a second, and milliseconds that half, and 99 of 100, of the calls took at most."""
 
     rate: float
     p50: float
@@ -55,23 +55,22 @@ def main() -> None:
         (base_path / "1").symlink_to(version.resolve())
         pictures = in_other_process(draw_pictures)
         in_process = in_other_process(_in_process, version, pictures, arguments.seconds)
-        best = max(in_process.values())
-        for batch, rate in in_process.items():
-            print(f"in process, batch {batch:>3}: {rate:8.1f} pictures/s, {batch / rate:.4f} s")
+        best = max(load.rate for load in in_process.values())
         with running_server(base_path) as (rest, grpc_address):
-            loads = {
+            asked = {
                 (way, clients): in_other_process(
                     load_of, way, address, clients, pictures, arguments.seconds
                 )
                 for way, address in (("gRPC", grpc_address), ("REST", rest))
                 for clients in CLIENTS
             }
-    _print(loads, best)
+    batches = {("in process", batch): load for batch, load in in_process.items()}
+    _print(batches | asked, best)
 
 
 def _print(loads: dict[tuple[str, int], Load], best: float) -> None:
     table = Table(box=None)
-    for column in ("", "clients", "requests/s", "of in process", "p50 ms", "p99 ms"):
+    for column in ("", "batch or clients", "pictures/s", "of the best", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right")
     for (way, clients), load in loads.items():
         share = f"{load.rate / best:.2f}"
@@ -114,21 +113,27 @@ def draw_pictures() -> list[bytes]:
     return [encode_png(image) for image in decode_and_fit(drawn, 48, 48, 1)]
 
 
-def _in_process(version: Path, pictures: list[bytes], seconds: float) -> dict[int, float]:
+def _in_process(version: Path, pictures: list[bytes], seconds: float) -> dict[int, Load]:
     import tensorflow as tf
 
     model = tf.saved_model.load(str(version))
     predict = model.signatures["serving_default"]
-    rates = {}
+    loads = {}
     for batch in BATCHES:
         encoded = tf.constant([pictures[n % len(pictures)] for n in range(batch)])
         predict(image_bytes=encoded)
-        began, done = time.perf_counter(), 0
-        while (now := time.perf_counter()) - began < seconds:
+        took: list[float] = []
+        while sum(took) < seconds:
+            began = time.perf_counter()
             predict(image_bytes=encoded)["score"].numpy()
-            done += batch
-        rates[batch] = done / (now - began)
-    return rates
+            took.append(time.perf_counter() - began)
+        loads[batch] = _load(took, batch * len(took) / sum(took))
+    return loads
+
+
+def _load(took: list[float], rate: float) -> Load:
+    p50, p99 = np.quantile(took, [0.5, 0.99]) * 1e3
+    return Load(rate, float(p50), float(p99))
 
 
 @contextmanager
@@ -165,8 +170,7 @@ async def _clients(
             took.append(time.perf_counter() - sent)
 
     await asyncio.gather(*map(client, range(clients)))
-    p50, p99 = np.quantile(took, [0.5, 0.99]) * 1e3
-    return Load(len(took) / (time.perf_counter() - began), float(p50), float(p99))
+    return _load(took, len(took) / (time.perf_counter() - began))
 
 
 async def _ask_grpc(address: str, clients: int, pictures: list[bytes], seconds: float) -> Load:

@@ -41,11 +41,19 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # The queue tries again itself. A request that MLflow repeats on its own starts a run twice.
+    # A request that MLflow repeats on its own starts a run, or registers a version, twice.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    # Nobody waits for the queue: what a slow server has begun, it may end.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+
+
+def configure_mlflow(seconds: int) -> None:
+    """Sets mien's defaults for MLflow, where the environment says nothing; before its import.
+
+    Args:
+        seconds: that a request may take.
+    """
+    for name, value in {**_SETTINGS, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}.items():
+        os.environ.setdefault(name, value)
 
 
 def tracking_uri(root: Path) -> str:
@@ -75,8 +83,8 @@ def parent_run(
 
     It lies below the run that is open already, if one is: that of a cross-validation.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    # Nobody waits for the queue: what a slow server has begun, it may end.
+    configure_mlflow(seconds=30)
     tags = {"mien.config": config, "mien.run_id": run_id}
     with _started(root, f"{config} {run_id}", run_id, tags) as run, tracking.entered(run):
         tracking.log_params(flat(parameters))

@@ -14,15 +14,7 @@ from components.common.mlflow_sender import Sender
 from components.common.publishing import registry, serving
 from components.common.publishing.serving import VersionError, read_versions
 from pipelines.errors import UsageError
-from pipelines.mlflow_runs import EXPERIMENT, tracking_uri
-
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # A request that MLflow repeats on its own registers a version twice.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
+from pipelines.mlflow_runs import EXPERIMENT, configure_mlflow, tracking_uri
 
 
 class Settled(NamedTuple):
@@ -120,8 +112,7 @@ def _is_there(root: Path) -> bool:
 
 def _mlflow(root: Path) -> Any:
     """The mlflow module, set to the root's registry."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    configure_mlflow(seconds=10)
     import mlflow
 
     uri = tracking_uri(root)

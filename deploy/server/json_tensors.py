@@ -251,26 +251,3 @@ def _to_feature(name: str, value: Any) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=_to_bytes(values)))
     except (TypeError, ValueError) as error:
         raise invalid_argument(f"Unexpected element type in feature: {name}: {error}") from error
-
-
-def to_json(name: str, array: Array) -> Any:
-    """An array as nested lists; strings as text, in a tensor `..._bytes` as base64 objects."""
-    if array.dtype.kind == "f":
-        return _shortest(array).tolist()
-    if array.dtype != object:
-        return array.tolist()
-    encode = _to_base64 if name.endswith("_bytes") else _to_text
-    return np.vectorize(encode, otypes=[object])(array).tolist()
-
-
-def _shortest(values: Any) -> Any:
-    """Returns float64 values that print as the shortest that round-trip: 0.2, not 0.2000000030."""
-    return values.astype(str).astype(np.float64)
-
-
-def _to_base64(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode()}
-
-
-def _to_text(value: bytes) -> str:
-    return value.decode(errors="replace")

@@ -9,6 +9,7 @@ another signature than `serving_default`.
 
 import base64
 import binascii
+import json
 import math
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from deploy.server import json_tensors
+from deploy.server import json_tensors, json_writer
 from deploy.server.errors import ServingError, invalid_argument
 from deploy.server.messages import off_the_loop
 from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
@@ -141,5 +142,5 @@ def _to_output(name: str, array: Array) -> dict[str, Any]:
         "name": name,
         "datatype": _DATATYPES.get(tf.as_dtype(array.dtype), ""),
         "shape": list(array.shape),
-        "data": json_tensors.to_json(name, array.ravel()),
+        "data": json.loads(json_writer.inline(json_writer.tensor(name, array.ravel()), 1)),
     }
