@@ -2,7 +2,7 @@
 
 Reads:   transformed_examples, with landmarks
 Writes:  model (model.skops, model.json, recipe.json, dataset.json), best_hyperparameters
-         (best_hyperparameters.json), tuner_results (trials.json)
+         (best_hyperparameters.json), tuner_results (trials.json, figures)
 """
 
 import shutil
@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline
 from components.common import progress, tracking
 from components.common.files import write_json
 from components.common.records import load_split, splits
-from components.common.trial_runs import trial_runs
+from components.common.sweep_figures import draw_sweep
+from components.common.tracking.trial_runs import trial_runs
 from tfds_builders.catalog import OptionError
 from tuning.landmark_svm import (
     MAX_ITER,
@@ -82,6 +83,8 @@ def train_baseline(
         best = describe_best(trials, objective)
     write_json(best_hyperparameters / "best_hyperparameters.json", best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
+    for picture in draw_sweep(trials, objective, tuner_results):
+        tracking.log_artifact(picture)
     tracking.log_params({f"best/{name}": value for name, value in best["values"].items()})
 
     svm = build_with(lambda hp: build(hp, kernels), best["values"])

@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from components.common import figures, progress, records, tracking
 from components.common.class_counts import count_classes
-from components.common.dataset_inputs import log_split
 from components.common.evaluation.calibration import fit_temperature
 from components.common.evaluation.classifiers import predict
 from components.common.export import export_saved_model
@@ -21,11 +21,13 @@ from components.common.features import inputs_of
 from components.common.files import read_json, write_json
 from components.common.network import describe_network
 from components.common.recipe import read_recipe
+from components.common.tracking.dataset_inputs import log_split
 from tfds_builders.catalog import OptionError
 from tuning.accelerator import has_gpu
-from tuning.backbones import on_top
+from tuning.backbones import BackboneError, on_top
 from tuning.heads import with_temperature
 from tuning.hypermodels import frozen_part
+from tuning.sweep.results import HISTORY, MODEL, WINNER
 from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch
 from tuning.training.winner import train_winner
 
@@ -47,6 +49,9 @@ def train(
 ) -> list[dict[str, float]]:
     """Trains, keeps the best epoch, exports it; returns the history, a row an epoch.
 
+    What was trained where it was searched, on another machine, is not trained again: `epochs`,
+    `rule`, `reduce_rate` and `seed` are then those of its training there.
+
     Args:
         transformed_examples: what Transform wrote; of its splits, train and validation are read.
         best_hyperparameters: what Tuner chose: hypermodel, values, batch size.
@@ -61,7 +66,7 @@ def train(
         features_dir: keeps the features of frozen backbones.
 
     Raises:
-        OptionError: there is no validation split to calibrate on.
+        OptionError: there is no validation split to calibrate on, or the backbone cannot be had.
     """
     if not has_gpu():
         # The same seed gives the same model, whether or not it was interrupted. On a GPU it would
@@ -74,9 +79,12 @@ def train(
             "trainer.calibrate: there is no validation split to find the temperature on: leave it "
             "out, or give validation a share (split.validation)"
         )
-    best = read_json(best_hyperparameters / "best_hyperparameters.json")
+    best = read_json(best_hyperparameters / WINNER)
     image_shape = (recipe.height, recipe.width, recipe.channels)
-    backbone = frozen_part(best["hypermodel"], best["values"], image_shape)
+    try:
+        backbone = frozen_part(best["hypermodel"], best["values"], image_shape)
+    except BackboneError as error:
+        raise OptionError(f"tuner.fixed: {error}") from error
     splits = {
         name: records.load_split(transformed_examples, name)
         for name in ("train", "validation")
@@ -95,18 +103,26 @@ def train(
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
-    trained, history = train_winner(
-        best,
-        arrays["train"],
-        validation,
-        classes=len(labels),
-        epochs=epochs,
-        seed=seed,
-        rule=rule,
-        reduce_rate=reduce_rate,
-        checkpoints=work_dir / "checkpoints",
-        on_epoch=on_epoch,
-    )
+    if elsewhere := best.get("trained"):
+        trained = keras.models.load_model(best_hyperparameters / MODEL, safe_mode=True)
+        history = read_json(best_hyperparameters / HISTORY)
+        epochs, seed = len(history), elsewhere["seed"]
+        rule = StoppingRule(monitor=elsewhere["monitor"])
+        for row in history:
+            on_epoch(row)
+    else:
+        trained, history = train_winner(
+            best,
+            arrays["train"],
+            validation,
+            classes=len(labels),
+            epochs=epochs,
+            seed=seed,
+            rule=rule,
+            reduce_rate=reduce_rate,
+            checkpoints=work_dir / "checkpoints",
+            on_epoch=on_epoch,
+        )
     calibration = {}
     if calibrate and validation:
         temperature = fit_temperature(validation.labels, predict(trained, validation.images))

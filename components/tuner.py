@@ -1,11 +1,12 @@
 """Tuner: searches the hyperparameters with KerasTuner; each trial is a nested MLflow run.
 
 Reads:   transformed_examples
-Writes:  best_hyperparameters (best_hyperparameters.json), tuner_results (trials.json, figures)
+Writes:  best_hyperparameters (best_hyperparameters.json; of a search on another machine that also
+         trained its winner: best.keras, best_history.json), tuner_results (trials.json, figures)
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -13,19 +14,21 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from components.common import progress, tracking
-from components.common.dataset_inputs import log_split
-from components.common.features import inputs_of
+from components.common.features import inputs_of, originals_of
 from components.common.files import write_json
 from components.common.recipe import read_recipe
 from components.common.records import load_split, splits
 from components.common.sweep_figures import draw_sweep
-from components.common.trial_runs import trial_runs
+from components.common.tracking.dataset_inputs import log_split
+from components.common.tracking.trial_runs import trial_runs
 from tfds_builders.catalog import OptionError
 from tuning.accelerator import BATCH_SIZE, has_gpu, resolve_precision
 from tuning.backbones import BackboneError
 from tuning.hypermodels import frozen_part, get_hypermodel
 from tuning.space import default_values, with_fixed
-from tuning.sweep.job import Job, save_job
+from tuning.sweep.archive import ArchiveError
+from tuning.sweep.job import Job, digest_of, save_job
+from tuning.sweep.results import HISTORY, MODEL, WINNER, unpack_results
 from tuning.sweep.search import describe_winner, search
 from tuning.sweep.trials import Trial, leaderboard, read_trials
 from tuning.sweep.workers import search_with_workers
@@ -123,12 +126,92 @@ def tune(
     else:
         trials = _search(job, inputs("train"), inputs("validation"), work_dir, workers)
         best = describe_winner(job, trials)
-    write_json(best_hyperparameters / "best_hyperparameters.json", best)
+    _write(best, trials, objective, best_hyperparameters, tuner_results)
+    return best
+
+
+def take_over(
+    transformed_examples: Path,
+    best_hyperparameters: Path,
+    tuner_results: Path,
+    *,
+    results: Path,
+    hypermodel: str,
+    objective: str,
+    work_dir: Path,
+) -> dict[str, Any]:
+    """As `tune`, but the search was made on another machine: by `python -m tuning`.
+
+    Where its winner was trained there, the model goes to the Trainer, which does not train again.
+
+    Args:
+        transformed_examples: what the search was exported from; its train split and its validation
+            split must be the same pictures still, or the test split may hold what was trained on.
+        best_hyperparameters: folder to fill.
+        tuner_results: folder to fill.
+        results: the `results.zip` that the search left.
+        hypermodel: that the search must have been of.
+        objective: that it must have been for.
+        work_dir: is used for a while.
+
+    Raises:
+        OptionError: the file is no results of a search, or those of another one.
+    """
+    folder = work_dir / "taken_over"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        found = unpack_results(results, folder)
+    except ArchiveError as error:
+        raise OptionError(f"tuner.results: {error}") from error
+    _require_same_search(found.job, hypermodel, objective)
+    _require_same_pictures(found.job, transformed_examples)
+    log = trial_runs()
+    for trial in found.trials:
+        log(trial)
+    best = found.winner
+    best_hyperparameters.mkdir(parents=True, exist_ok=True)
+    if (folder / MODEL).exists():
+        best["trained"] = {"monitor": found.job.objective, "seed": found.job.seed}
+        for name in (MODEL, HISTORY):
+            shutil.copy(folder / name, best_hyperparameters)
+    _write(best, found.trials, objective, best_hyperparameters, tuner_results)
+    shutil.rmtree(folder)
+    return best
+
+
+def _require_same_search(job: Job, hypermodel: str, objective: str) -> None:
+    if (job.hypermodel, job.objective) != (hypermodel, objective):
+        raise OptionError(
+            f"tuner.results: the search was of {job.hypermodel} for {job.objective}; say "
+            f"tuner.hypermodel={job.hypermodel} and tuner.objective={job.objective}"
+        )
+
+
+def _require_same_pictures(job: Job, transformed_examples: Path) -> None:
+    for name in ("train", "validation"):
+        log_split(transformed_examples, name)
+    there = [
+        originals_of(load_split(transformed_examples, name)) for name in ("train", "validation")
+    ]
+    if digest_of(*there) != job.digest:
+        raise OptionError(
+            "tuner.results: the search was on other pictures than this config's train and "
+            "validation splits: take the config and the data that it was exported with"
+        )
+
+
+def _write(
+    best: Mapping[str, Any],
+    trials: Sequence[Trial],
+    objective: str,
+    best_hyperparameters: Path,
+    tuner_results: Path,
+) -> None:
+    write_json(best_hyperparameters / WINNER, best)
     write_json(tuner_results / "trials.json", [trial._asdict() for trial in trials])
     for picture in draw_sweep(trials, objective, tuner_results):
         tracking.log_artifact(picture)
     tracking.log_params({f"best/{name}": value for name, value in best["values"].items()})
-    return best
 
 
 def _default_values(hypermodel: str, task: Task, fixed: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Another run's model as a backbone: fetched from the MLflow registry into the pipeline root."""
+"""Files that a tuner's section names: copied into the pipeline root, or fetched from MLflow.
+
+The Trainer knows no more of a file than its path among the best hyperparameters, and must find
+there what the Tuner found.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -13,24 +17,30 @@ from tfds_builders.files import written_whole
 REGISTRY = "models:/"
 
 
-def with_files(tuner: Mapping[str, Any], root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Takes a tuner's section whose fixed `backbone` and `weights` may name a model or a file.
+def with_files(tuner: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """A tuner's section with the paths of copies in the root, in place of models and files.
 
-    Returns:
-        The section, with the paths of files; and as it counts in a key, with their digests.
+    A copy's path has the file's digest, and counts in the keys of the steps: a file that changed
+    is another one, and so is that of a root that was moved.
+
+    Args:
+        tuner: the section; its `results`, and of what is fixed `backbone` and `weights`.
+        root: the pipeline root.
 
     Raises:
-        UsageError: there is no such model in the registry.
+        UsageError: there is no such model in the registry, or no such file of results.
     """
-    fixed = dict(tuner.get("fixed", {}))
-    counts_as = dict(fixed)
+    section, fixed = dict(tuner), dict(tuner.get("fixed", {}))
+    if results := section.get("results"):
+        if not Path(results).is_file():
+            raise UsageError(f"tuner.results: {results} is no file")
+        section["results"] = str(_keep(Path(results), root / "sweeps"))
     for name in {"backbone", "weights"} & fixed.keys():
         if str(fixed[name]).startswith(REGISTRY):
             fixed[name] = str(fetch_backbone(fixed[name], root))
-        path = Path(str(fixed[name]))
-        if path.is_file():
-            fixed[name], counts_as[name] = str(path.resolve()), sha256_file(path)
-    return {**tuner, "fixed": fixed}, {**tuner, "fixed": counts_as}
+        elif Path(str(fixed[name])).is_file():
+            fixed[name] = str(_keep(Path(str(fixed[name])), root / "backbones"))
+    return section | {"fixed": fixed}
 
 
 def fetch_backbone(uri: str, root: Path) -> Path:
@@ -57,8 +67,15 @@ def fetch_backbone(uri: str, root: Path) -> Path:
     found = list(folder.rglob("*.keras"))
     if not found:
         raise UsageError(f"backbone {uri}: it holds no .keras file")
-    path = root / "backbones" / f"{sha256_file(found[0])}.keras"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        shutil.copy(found[0], part)
-    return path
+    return _keep(found[0], root / "backbones")
+
+
+def _keep(path: Path, folder: Path) -> Path:
+    """Copies a file into a folder, under its digest; returns the copy."""
+    # Keras takes another `.h5` for the format of an earlier Keras.
+    suffix = ".weights.h5" if path.name.endswith(".weights.h5") else path.suffix
+    kept = folder.resolve() / f"{sha256_file(path)}{suffix}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(kept) as part:
+        shutil.copy(path, part)
+    return kept

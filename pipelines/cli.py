@@ -1,6 +1,7 @@
 """The command line. Nothing heavy is imported before a command needs it."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def sweep(
     ] = None,
     import_: Annotated[
         Path | None,
-        typer.Option("--import", metavar="FOLDER|ZIP", help="Takes over what such a machine did."),
+        typer.Option("--import", metavar="results.zip", help="Takes over what it found."),
     ] = None,
 ) -> None:
     """Searches hyperparameters, or goes on with it: a leaderboard, pictures, runs in MLflow."""
@@ -123,7 +124,11 @@ def sweep(
     console = _console()
     request = Request(name, loaded, root, raw_dir, quiet=not _verbose())
     if import_:
-        print_sweep(console, import_sweep(request, import_), root)
+        print_sweep(console, import_sweep(request, import_, console), root)
+        settings = [*(override or ()), *said, f"tuner.results={import_}"]
+        places = [f"--root={root}", *([f"--raw-dir={raw_dir}"] if raw_dir else [])]
+        again = ["mien", "run", config, *places, *(f"--set={setting}" for setting in settings)]
+        _print(f"to judge, export and publish the winner: {shlex.join(again)}")
         return
     request = replace(request, config=with_trials(loaded, console))
     if export:
@@ -296,15 +301,17 @@ def demo(
     root: RootOption = ROOT,
 ) -> None:
     """Opens a page to try a served model with a picture or the camera."""
-    from contextlib import nullcontext
+    from contextlib import ExitStack
 
-    from pipelines.demo import model_server, show_page
+    from components.common.model_server import model_server
+    from pipelines.demo import show_page
     from pipelines.models import choose_model, newest_manifest
     from pipelines.ports import require_free
 
     name = choose_model(root, model)
     require_free(host, port, "--port")
-    with nullcontext(url) if url else model_server(name, root / "serving" / name) as address:
+    with ExitStack() as stack:
+        address = url or stack.enter_context(model_server(name, root / "serving" / name)).rest
         show_page(newest_manifest(root, name), address, host=host, port=port, tell=_print)
 
 
@@ -373,24 +380,24 @@ def promote_model(
 ) -> None:
     """Has a version served: those above it are held back, itself is brought back if it was."""
     from pipelines.models import model_folder
-    from pipelines.registry import promote, put_in_step
+    from pipelines.registry import move_aliases, promote
 
     base = model_folder(root, name)
     for line in promote(base, version):
         _print(line)
-    _say_settled(put_in_step(root, [base]))
+    _say_settled(move_aliases(root, [base]))
 
 
 @models_app.command("rollback")
 def roll_back_model(name: ModelName, root: RootOption = ROOT) -> None:
     """Holds the version back that is served, so that the one before is served again."""
     from pipelines.models import model_folder
-    from pipelines.registry import put_in_step, roll_back
+    from pipelines.registry import move_aliases, roll_back
 
     base = model_folder(root, name)
     for line in roll_back(base):
         _print(line)
-    _say_settled(put_in_step(root, [base]))
+    _say_settled(move_aliases(root, [base]))
 
 
 @models_app.command("sync")

@@ -202,6 +202,7 @@ class TunerSection(Section):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     seed: int = 0
     fixed: dict[str, int | float | str | bool] = {}
+    results: str | None = None
 
     @field_validator("batch_size", mode="before")
     @classmethod

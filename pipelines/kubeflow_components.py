@@ -125,17 +125,25 @@ def tuner(
 ):
     from pathlib import Path
 
-    from components.tuner import tune
+    from components.tuner import take_over, tune
     from pipelines.parameters import plain
 
-    best = tune(
-        Path(transformed_examples.path),
-        Path(best_hyperparameters.path),
-        Path(tuner_results.path),
-        work_dir=Path(f"{tuner_results.path}.work"),
-        features_dir=Path(features_dir or f"{tuner_results.path}.work"),
-        **plain(parameters),
-    )
+    parameters = plain(parameters)
+    results = parameters.pop("results", None)
+    folders = (transformed_examples, best_hyperparameters, tuner_results)
+    paths = [Path(folder.path) for folder in folders]
+    work_dir = Path(f"{tuner_results.path}.work")
+    if results:
+        best = take_over(
+            *paths,
+            results=Path(results),
+            hypermodel=parameters["hypermodel"],
+            objective=parameters["objective"],
+            work_dir=work_dir,
+        )
+    else:
+        features = Path(features_dir) if features_dir else work_dir
+        best = tune(*paths, work_dir=work_dir, features_dir=features, **parameters)
     best_hyperparameters.metadata["chosen_by"] = best["chosen_by"]
 
 
@@ -285,7 +293,9 @@ def pusher(
         split=plain(split),
         **plain(parameters),
     )
-    # The runner verifies that it is served still; what is held back is not.
+    # The runner verifies that the version is there still; what is held back is not served.
+    pushed_model.metadata["version_dir"] = pushed.path
     pushed_model.metadata["pushed_model"] = pushed.path if pushed.alias == "champion" else None
+    pushed_model.metadata["unregistered"] = pushed.unregistered
     pushed_model.metadata["reason"] = pushed.reason
     pushed_model.metadata["warnings"] = pushed.warnings

@@ -155,7 +155,7 @@ def _plan(request: Request, raw_digest: str) -> Plan:
     sections = request.config.parameters()
     models = versions(parse_recipe(sections["transform"]))
     versions_dir = root / "serving" / request.config.pusher.model_name
-    tuner, tuner_counts_as = with_files(sections.get("tuner", {}), root)
+    tuner = with_files(sections.get("tuner", {}), root)
     champion = _champion(sections, versions_dir)
     planned = {"champion_version": champion["version"]} if champion else {}
     return Plan(
@@ -181,7 +181,7 @@ def _plan(request: Request, raw_digest: str) -> Plan:
             "predictions_dir": "",
             "versions_dir": "",
             "beam": {},
-            "tuner": {key: v for key, v in tuner_counts_as.items() if key != "workers"},
+            "tuner": {key: v for key, v in tuner.items() if key != "workers"},
             "transform": sections["transform"] | models,
             "evaluator": sections["evaluator"] | {"champion": champion},
         },
@@ -248,7 +248,7 @@ def _opened(request: Request, steps: Sequence[str]) -> Iterator[Run]:
     waiting = spool_folder(root, run_id)
     if waiting.exists():
         run.warnings.append(
-            "MLflow does not answer; what it is to be told lies in "
+            "MLflow was not told all; what it is still to be told lies in "
             f"{waiting}, the next run sends it"
         )
 

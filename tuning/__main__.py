@@ -6,27 +6,27 @@ KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT) it is the search's chief, or one o
 
 import argparse
 import json
+import signal
 import sys
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from keras_tuner.errors import FatalError
 
 from tuning.sweep.archive import ArchiveError, unpack_job
 from tuning.sweep.board import in_lines, make_board
 from tuning.sweep.job import load_job
+from tuning.sweep.results import HISTORY, MODEL, WINNER, pack_results
 from tuning.sweep.search import describe_winner, search
 from tuning.sweep.trials import Trial
-from tuning.sweep.workers import WorkerError, end_with_parent, is_worker, search_with_workers
+from tuning.sweep.workers import WorkerError, is_watched, is_worker, search_with_workers
 from tuning.training.rules import StoppingRule
 from tuning.training.winner import train_winner
-
-RESULTS = "results.zip"
 
 
 def main() -> str | None:
     """Searches, prints the leaderboard, perhaps trains the winner; returns what went wrong."""
     arguments = _parser().parse_args()
-    end_with_parent()
     try:
         folder = unpack_job(arguments.job) if arguments.job.is_file() else arguments.job
         job, train, validation = load_job(folder)
@@ -36,18 +36,19 @@ def main() -> str | None:
             trials = search_with_workers(folder, arguments.workers, told)
         else:
             trials = search(job, train, validation, folder, told)
-    except (ArchiveError, WorkerError, FileNotFoundError) as error:
+    except (ArchiveError, WorkerError, FatalError, FileNotFoundError) as error:
         return str(error)
-    if is_worker():
+    if is_worker() or is_watched():
         return None
     for line in in_lines(make_board(trials, job.objective)):
         _say(line)
     if not trials or trials[0].score is None:
         return "no trial completed"
     winner = describe_winner(job, trials)
-    (folder / "best_hyperparameters.json").write_text(json.dumps(winner, indent=1))
+    (folder / WINNER).write_text(json.dumps(winner, indent=1))
     if arguments.train_best:
         epochs = arguments.train_best
+        started = f"trial-{winner['trial']}-{epochs}"  # Another training does not go on from it.
         model, history = train_winner(
             winner,
             train,
@@ -56,23 +57,13 @@ def main() -> str | None:
             epochs=epochs,
             seed=job.seed,
             rule=StoppingRule(monitor=job.objective),
-            checkpoints=folder / "best_checkpoints",
+            checkpoints=folder / "best_checkpoints" / started,
             on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
         )
-        model.save(folder / "best.keras")
-        (folder / "best_history.json").write_text(json.dumps(history, indent=1))
+        model.save(folder / MODEL)
+        (folder / HISTORY).write_text(json.dumps(history, indent=1))
     _say(f"wrote {pack_results(folder)}: `mien sweep CONFIG --import` takes it")
     return None
-
-
-def pack_results(folder: Path) -> Path:
-    """Puts what a search left, without the arrays, into one file in its folder; returns it."""
-    names = ["job.json", "best_hyperparameters.json", "best.keras", "best_history.json"]
-    files = [path for path in map(folder.joinpath, names) if path.exists()]
-    with zipfile.ZipFile(folder / RESULTS, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in (*files, *sorted((folder / "trials").glob("*.json"))):
-            archive.write(path, path.relative_to(folder))
-    return folder / RESULTS
 
 
 def _teller(objective: str) -> Callable[[Trial], None]:
@@ -108,4 +99,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # No kill of the trial that runs.
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -85,10 +85,9 @@ def _of_application(name: str, weights: str, image_shape: tuple[int, ...]) -> An
             pooling="avg",
         )
     except Exception as error:  # Of a download, a missing file, or weights of another network.
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackboneError(
-            f"no weights {weights!r} for {name}: {why}; say the path of a .weights.h5 file, or "
-            f"{NO_WEIGHTS!r}"
+            f"no weights {weights!r} for {name}: {_in_a_line(error)}; say the path of a "
+            f".weights.h5 file, or {NO_WEIGHTS!r}"
         ) from error
     pixels = keras.Input(image_shape, name="pixels")
     rgb = keras.layers.Concatenate()([pixels] * 3) if channels == 1 else pixels
@@ -99,7 +98,11 @@ def _of_file(path: Path, image_shape: tuple[int, ...]) -> Any:
     if path.suffix != ".keras" or not path.is_file():
         names = ", ".join(APPLICATIONS)
         raise BackboneError(f"backbone {path}: neither a .keras file nor one of {names}")
-    model = keras.models.load_model(path)
+    try:
+        model = keras.models.load_model(path)
+        body = without_head(model)
+    except Exception as error:  # Of a damaged file Keras raises whatever it likes.
+        raise BackboneError(f"backbone {path}: {_in_a_line(error)}") from error
     if model.input_shape[1:] != image_shape:
         height, width, channels = model.input_shape[1:]
         raise BackboneError(
@@ -107,7 +110,11 @@ def _of_file(path: Path, image_shape: tuple[int, ...]) -> Any:
             f"{height}, transform.width={width}, transform.channels={channels}"
         )
     pixels = keras.Input(image_shape, name="pixels")
-    return _frozen(pixels, without_head(model)(pixels, training=False), path.stem)
+    return _frozen(pixels, body(pixels, training=False), path.stem)
+
+
+def _in_a_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _frozen(pixels: Any, features: Any, name: str) -> Any:

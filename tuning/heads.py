@@ -1,8 +1,13 @@
 """The end of every classifier: its output layer, its loss, its metrics."""
 
+import contextlib
 from typing import Any
 
 import keras
+
+
+class HeadError(ValueError):
+    """A model without an output layer that could be taken off."""
 
 
 def classify(features: Any, classes: int, name: str = "head") -> Any:
@@ -50,9 +55,20 @@ def compile_classifier(model: Any, optimizer: Any, label_smoothing: float = 0.0)
 
 
 def without_head(model: Any) -> Any:
-    """The part of a classifier of `classify` from its input to the features below its head."""
-    head = next(x for x in reversed(model.layers) if isinstance(x, keras.layers.Dense))
-    return keras.Model(model.input, head.input)
+    """The part of a classifier from its input to the features below its last dense layer.
+
+    Raises:
+        HeadError: it has no dense layer.
+    """
+    for layer in reversed(model.layers):
+        if isinstance(layer, keras.layers.Dense):
+            return keras.Model(model.input, layer.input)
+        if isinstance(layer, keras.Model):  # such as a transfer model's head
+            with contextlib.suppress(HeadError):
+                below = without_head(layer)
+                # The `input` of a model is that inside it; here it is what the outer one feeds it.
+                return keras.Model(model.input, below(keras.Operation.input.fget(layer)))
+    raise HeadError("it has no dense layer that could be its output layer")
 
 
 def with_temperature(model: Any, temperature: float) -> Any:

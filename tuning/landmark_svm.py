@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from tuning.sweep.oracles import trial_number
+from tuning.sweep.oracles import KERAS_TUNERS, keras_tuner_seed, trial_number
 from tuning.sweep.trials import Trial, leaderboard
 from tuning.training.rules import direction
 
@@ -28,13 +28,8 @@ MAX_ITER = 100_000
 """The CK+ experiment had no limit, and ends below 1,000. Features that are neither scaled nor
 separable can go on for hours: they had not ended after 10 million."""
 
-_ORACLES = {
-    "random": kt.oracles.RandomSearchOracle,
-    "bayesian": kt.oracles.BayesianOptimizationOracle,
-    "grid": kt.oracles.GridSearchOracle,
-}
-ORACLES = tuple(_ORACLES)
-"""Hyperband is none of them: an SVM has no epochs."""
+ORACLES = tuple(name for name in KERAS_TUNERS if name != "hyperband")
+"""An SVM has no epochs."""
 
 
 class Features(NamedTuple):
@@ -171,10 +166,10 @@ def search(
 
     with TemporaryDirectory() as directory:
         tuner = RecordedTuner(
-            oracle=_ORACLES[oracle](
+            oracle=KERAS_TUNERS[oracle](
                 objective=kt.Objective("score", direction(objective)),
                 max_trials=max_trials,
-                seed=seed + 1,  # KerasTuner takes 0 for none, and draws one.
+                seed=keras_tuner_seed(seed),
             ),
             hypermodel=lambda hp: build(hp, kernels),
             scoring=score,

@@ -30,6 +30,12 @@ def inputs_of(
     return Arrays(cached_features(backbone, transformed_examples, name, split, cache), split.labels)
 
 
+def originals_of(split: Split) -> Arrays:
+    """A split without the copies that Transform made of its pictures."""
+    kept = np.array(["+" not in example for example in split.ids])
+    return Arrays(split.images[kept], split.labels[kept])
+
+
 def cached_features(
     backbone: Any, transformed_examples: Path, split: str, images: Split, cache: Path
 ) -> NDArray[np.float32]:

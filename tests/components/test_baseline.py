@@ -89,6 +89,8 @@ def test_the_best_trial_is_fitted_to_train_again(run: Run, tmp_path: Path) -> No
     assert [text.split(",")[0] for text in told] == ["trial 1/3", "trial 2/3", "trial 3/3"]
     trials = read_json(tmp_path / "results" / "trials.json")
     assert [trial["score"] for trial in trials] == sorted(trial["score"] for trial in trials)
+    pictures = {path.name for path in (tmp_path / "results").glob("*.png")}
+    assert pictures == {"objective.png", "parallel_coordinates.png"}
     best = read_json(tmp_path / "best" / "best_hyperparameters.json")
     assert (best["trial"], best["values"]) == (trials[0]["id"], trials[0]["values"])
     assert best["chosen_by"].startswith("best val_loss of 3 trials, ")

@@ -41,14 +41,19 @@ def run(
 ) -> Callable[..., list[dict[str, float]]]:
     """Trains on pictures of three classes; the shard of the test split is not there at all."""
 
-    def call(model: Path, splits: tuple[str, ...] = ("train", "validation"), **changed: Any) -> Any:
+    def call(
+        model: Path,
+        splits: tuple[str, ...] = ("train", "validation"),
+        best: dict[str, Any] | None = None,
+        **changed: Any,
+    ) -> Any:
         examples = tmp_path / "-".join(splits)
         if not examples.exists():
             there = {split: bright_or_dark(24, 3) for split in (*splits, "test")}
             write_transformed(examples, there, ["sad", "neutral", "happy"])
             (examples / "test.tfrecord").unlink()
-        best = {"hypermodel": "tiny", "values": {"units": 8}, "batch_size": 8}
-        write_json(tmp_path / "best" / "best_hyperparameters.json", best)
+        chosen = {"hypermodel": "tiny", "values": {"units": 8}, "batch_size": 8}
+        write_json(tmp_path / "best" / "best_hyperparameters.json", chosen | (best or {}))
         arguments = {
             "epochs": 3,
             "rule": StoppingRule(),
@@ -189,3 +194,23 @@ def test_progress_is_told_every_epoch(run: Callable[..., Any], tmp_path: Path) -
         run(tmp_path / "model", epochs=2)
     assert [text.split(",")[0] for text in heard] == ["epoch 1/2", "epoch 2/2"]
     assert all("val_accuracy" in text for text in heard)
+
+
+def test_what_was_trained_on_another_machine_is_exported_and_not_trained_again(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    run(tmp_path / "there", seed=5)
+    history = read_json(tmp_path / "there" / "history.json")
+    (tmp_path / "there" / "model.keras").rename(tmp_path / "best" / "best.keras")
+    write_json(tmp_path / "best" / "best_history.json", history)
+    trained = {"trained": {"monitor": "val_loss", "seed": 5}}
+    here = tmp_path / "here"
+    assert run(here, best=trained, seed=0, epochs=1) == history
+    there = keras.models.load_model(tmp_path / "best" / "best.keras").get_weights()
+    for ours, theirs in zip(weights(here), there, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    facts = read_json(here / "model.json")
+    losses = [row["val_loss"] for row in history]
+    assert (facts["seed"], facts["epochs"]) == (5, 3)
+    assert facts["best_epoch"] == losses.index(min(losses)) + 1
+    assert (here / "saved_model" / "saved_model.pb").exists()

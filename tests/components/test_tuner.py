@@ -10,11 +10,15 @@ import tensorflow as tf
 import tuning.sweep.search
 from components import tuner
 from components.common import progress
-from components.common.files import read_json
-from components.tuner import NoTrialCompletedError, tune
+from components.common.features import originals_of
+from components.common.files import read_json, write_json
+from components.common.records import load_split
+from components.tuner import NoTrialCompletedError, take_over, tune
+from tfds_builders.catalog import OptionError
 from tuning.heads import classify, compile_classifier
-from tuning.sweep.job import load_job
-from tuning.sweep.trials import Trial
+from tuning.sweep.job import Job, digest_of, job_to_json, load_job
+from tuning.sweep.results import pack_results
+from tuning.sweep.trials import Trial, write_trial
 from tuning.task import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
@@ -198,3 +202,80 @@ def test_with_workers_the_same_job_is_searched_in_a_folder(
 
 def test_the_batch_size_that_was_found_is_that_of_the_training(run: Tune) -> None:
     assert run(batch_size="auto", max_trials=1)["batch_size"] == 32
+
+
+TakeOver = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def searched_elsewhere(
+    tmp_path: Path, write_transformed: Callable[..., Path], bright_or_dark: Callable[..., Any]
+) -> TakeOver:
+    """Takes over a search on a split's pictures, but for what is changed in its job."""
+
+    def call(trained: bool = True, **changed: Any) -> dict[str, Any]:
+        examples, folder = tmp_path / "examples", tmp_path / "away"
+        there = {split: bright_or_dark(16) for split in ("train", "validation")}
+        write_transformed(examples, there, ["sad", "happy"])
+        arrays = [originals_of(load_split(examples, name)) for name in there]
+        image_shape = arrays[0].images.shape[1:]
+        job = Job("tiny", image_shape, 2, "random", "val_loss", 2, None, 1, None, 8, "auto", 7)
+        job = job._replace(**({"digest": digest_of(*arrays)} | changed))
+        for number, score in (("1", 0.7), ("2", 0.5)):
+            write_trial(folder / "trials", Trial(number, "COMPLETED", score, DEFAULTS, []))
+        (folder / "job.json").write_text(job_to_json(job))
+        write_json(folder / "best_hyperparameters.json", WINNER)
+        if trained:
+            (folder / "best.keras").write_bytes(b"weights")
+            write_json(folder / "best_history.json", [{"epoch": 1, "loss": 0.5}])
+        return take_over(
+            examples,
+            tmp_path / "best",
+            tmp_path / "results",
+            results=pack_results(folder),
+            hypermodel="tiny",
+            objective="val_loss",
+            work_dir=tmp_path / "work",
+        )
+
+    return call
+
+
+WINNER = {"hypermodel": "tiny", "batch_size": 8, "values": DEFAULTS, "trial": "2"}
+
+
+def test_a_search_on_another_machine_is_taken_over_with_its_model_and_its_trials(
+    searched_elsewhere: TakeOver, tmp_path: Path, logged: list[list[Trial]]
+) -> None:
+    best = searched_elsewhere()
+    assert best == WINNER | {"trained": {"monitor": "val_loss", "seed": 7}}
+    assert read_json(tmp_path / "best" / "best_hyperparameters.json") == best
+    assert (tmp_path / "best" / "best.keras").read_bytes() == b"weights"
+    trials = read_json(tmp_path / "results" / "trials.json")
+    assert [trial["id"] for trial in trials] == ["2", "1"]
+    assert [trial.id for trial in logged[0]] == ["2", "1"]
+    assert (tmp_path / "results" / "objective.png").exists()
+
+
+def test_a_winner_that_was_not_trained_there_is_left_to_the_trainer(
+    searched_elsewhere: TakeOver, tmp_path: Path
+) -> None:
+    assert searched_elsewhere(trained=False) == WINNER
+    assert [path.name for path in (tmp_path / "best").iterdir()] == ["best_hyperparameters.json"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"digest": "0" * 64}, "the search was on other pictures"),
+        ({"digest": ""}, "the search was on other pictures"),
+        ({"hypermodel": "emoji_cnn"}, "tuner.hypermodel=emoji_cnn"),
+        ({"objective": "val_accuracy"}, "tuner.objective=val_accuracy"),
+    ],
+)
+def test_another_search_is_not_taken_over(
+    searched_elsewhere: TakeOver, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        searched_elsewhere(**changed)
+    assert not (tmp_path / "best").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
@@ -83,9 +83,24 @@ def _jpegs() -> Iterator[tuple[str, bytes]]:
     yield "JPEG CMYK", cmyk
     yield "JPEG CMYK, not of Adobe", cmyk[:adobe] + cmyk[adobe + 16 :]
     for orientation in range(1, 9):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        yield f"JPEG turned by EXIF {orientation}", _saved(face(), "JPEG", exif=exif)
+        yield f"JPEG turned by EXIF {orientation}", turned(face(), orientation)
+    for orientation in range(2, 9):
+        yield f"JPEG upright by EXIF {orientation}", photograph(face(), orientation)
+
+
+def turned(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    """The pixels as they are, and an EXIF orientation, 1 to 8."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return _saved(image, kind, exif=exif)
+
+
+def photograph(upright: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    """As a phone stores what it sees upright: as the sensor was held, and how to turn it back."""
+    back = {6: 8, 8: 6}.get(orientation, orientation)  # The others undo themselves.
+    stored = upright.copy()
+    stored.getexif()[ExifTags.Base.Orientation] = back
+    return turned(ImageOps.exif_transpose(stored), orientation, kind)
 
 
 def _cmyk() -> Image.Image:
@@ -117,6 +132,7 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
     for name, channels in (("gray", 1), ("RGB", 3), ("RGBA", 4)):
         deep = np.random.default_rng(0).integers(0, 2**16, (97, 97, channels), np.uint16)
         yield f"PNG 16 bit {name}", cv2.imencode(".png", deep)[1].tobytes()
+    yield "PNG upright by EXIF 6", photograph(face(), 6, "PNG")
     yield "PNG interlaced", _interlaced(np.asarray(face()))
 
 

@@ -2,6 +2,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from deploy.client import Prediction, ServerError, predict
+from deploy.client import Prediction, ServerError, newest_version, predict
 
 
 def test_predictions_are_the_saved_models(
@@ -67,10 +68,27 @@ def test_large_images_go_a_few_at_a_time(server: Any, images: list[bytes]) -> No
     assert predictions == predict(images, url=server.url, model="faces")
 
 
+@pytest.mark.parametrize("form", ["{host}", "{host}/", "http://{host}", "http://{host}/"])
+def test_an_address_may_be_without_its_scheme_and_with_a_slash(
+    server: Any, images: list[bytes], form: str
+) -> None:
+    url = form.format(host=server.url.removeprefix("http://"))
+    assert len(predict(images, url=url, model="faces")) == len(images)
+    assert newest_version("faces", url=url) == "7"
+
+
+def test_a_server_that_says_no_version_is_said(server: Any) -> None:
+    with pytest.raises(ServerError, match="does not say which version it serves"):
+        newest_version("half", url=server.url)
+
+
 class Stranger(BaseHTTPRequestHandler):
-    """A server of something else."""
+    """A server of something else, and a proxy to nowhere."""
+
+    asked: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
+        self.asked.append(self.path)
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
@@ -86,6 +104,34 @@ def test_a_server_of_something_else_is_said() -> None:
         url = f"http://127.0.0.1:{stranger.server_port}"
         with pytest.raises(ServerError, match="no model of mien"):
             predict([b"x"], url=url, model="faces")
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
+    """What HTTP_PROXY names, as on a company's machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer(("127.0.0.1", 0), Stranger) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.usefixtures("proxy")
+def test_this_machine_is_asked_without_a_proxy(server: Any, images: list[bytes], host: str) -> None:
+    url = server.url.replace("127.0.0.1", host)
+    assert len(predict(images, url=url, model="faces")) == len(images)
+    assert newest_version("faces", url=url) == "7"
+
+
+@pytest.mark.usefixtures("proxy")
+def test_another_machine_is_asked_by_the_proxy() -> None:
+    with pytest.raises(ServerError, match="no model of mien"):
+        predict([b"x"], url="faces.example:8501", model="faces")
+    assert Stranger.asked[-1] == "http://faces.example:8501/v1/models/faces:predict"
 
 
 def test_the_client_is_light() -> None:

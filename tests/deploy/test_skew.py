@@ -21,6 +21,7 @@ from components.common.export import export_saved_model
 from components.common.pictures import images
 from components.common.pictures.applying import apply_to_encoded
 from components.common.pictures.faces import FaceCrop, FaceNotFoundError
+from components.common.pictures.picture_files import upright
 from components.common.recipe import Recipe
 from deploy import client
 from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode
@@ -238,9 +239,9 @@ def test_the_client_crops_the_face_that_transform_crops(crop: FaceCrop) -> None:
         (trained,) = apply_to_encoded([encoded], recipe)
         if isinstance(trained, FaceNotFoundError):
             with pytest.raises(NoFaceError):
-                cut_faces(decode(encoded), crop)
+                cut_faces(upright(decode(encoded), encoded), crop)
             continue
-        ((_, sent),) = cut_faces(decode(encoded), crop)
+        ((_, sent),) = cut_faces(upright(decode(encoded), encoded), crop)
         np.testing.assert_array_equal(by_transform(sent), trained, err_msg=kind)
         found += 1
     assert found > 30

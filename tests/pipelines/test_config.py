@@ -1,10 +1,20 @@
+import re
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components.common.findings import DROPPABLE, KINDS
-from pipelines.config import CONFIGS, ConfigError, config_names, load_config
+from pipelines.config import (
+    CONFIGS,
+    Config,
+    ConfigError,
+    FaceCropSection,
+    ReduceRateSection,
+    config_names,
+    load_config,
+)
 from pipelines.parameters import plain
 from tfds_builders.catalog import DATASETS
 
@@ -279,3 +289,14 @@ def test_a_dataset_is_all_that_a_config_must_say(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("dataset: {name: drawn_faces}\n")
     name, config = load_config(str(tmp_path / "mine.yaml"))
     assert (name, config.tuner.hypermodel) == ("mine", "expression_net")
+
+
+def test_the_documentation_has_every_key_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configs.md").read_text()
+    config, face_crop, reduce_rate = map(
+        yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    )
+    least = {"dataset": {"name": "drawn_faces"}, "pusher": {"model_name": "drawn_faces"}}
+    assert config == Config.model_validate(least).model_dump(mode="json")
+    assert face_crop == FaceCropSection().model_dump(mode="json")
+    assert reduce_rate == ReduceRateSection().model_dump(mode="json")

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from components.common.export import export_saved_model
-from components.common.recipe import Recipe
 from pipelines.config import load_config
 from pipelines.errors import UsageError
 from pipelines.mlflow_runs import tracking_uri
@@ -148,46 +146,40 @@ def test_a_backbone_is_not_exported(request_: Request, tmp_path: Path) -> None:
         export_sweep(request, tmp_path / "away.zip", console())
 
 
-@pytest.mark.parametrize("source", ["zip", "folder"])
-def test_what_comes_back_is_in_mlflow_and_ranked(
-    request_: Request, results: Path, source: str
-) -> None:
-    sweep = import_sweep(request_, results if source == "zip" else results.parent)
+def test_what_comes_back_is_in_mlflow_and_ranked(request_: Request, results: Path) -> None:
+    sweep = import_sweep(request_, results, console())
     assert sweep.trials[0].score == max(trial.score for trial in sweep.trials)  # type: ignore[type-var]
     assert (sweep.folder / "objective.png").exists()
     client = mlflow.MlflowClient(tracking_uri(request_.root.resolve()))
-    (parent,) = client.search_runs(
-        ["1"], f"tags.`mlflow.runName` LIKE '%sweep {sweep.folder.name}'"
-    )
-    tag = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    tuner = client.search_runs(["1"], "tags.`mlflow.runName` = 'tuner'", max_results=1)[0]
+    tag = f"tags.`mlflow.parentRunId` = '{tuner.info.run_id}'"
     scores = {
         run.info.run_name: run.data.metrics["score"] for run in client.search_runs(["1"], tag)
     }
     assert scores == {f"trial {trial.id}": pytest.approx(trial.score) for trial in sweep.trials}
-    logged = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"objective.png", "best.keras"} <= logged
+    logged = {file.path for file in client.list_artifacts(tuner.info.run_id)}
+    assert "objective.png" in logged
 
 
-def test_the_winner_that_comes_back_is_exported_for_serving(
-    request_: Request, results: Path, tmp_path: Path
+def test_the_winner_that_comes_back_is_judged_and_published_as_it_was_trained(
+    request_: Request, results: Path
 ) -> None:
-    sweep = import_sweep(request_, results)
-    winner = keras.models.load_model(sweep.folder / "best.keras", safe_mode=True)
-    images = np.zeros((2, 24, 24, 1), np.uint8)
-    labels = [str(n) for n in range(winner.output_shape[-1])]
-    export_saved_model(winner, Recipe(24, 24, 1, None), labels, images, tmp_path / "saved_model")
-    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    tuner = request_.config.tuner.model_copy(update={"results": str(results)})
+    config = request_.config.model_copy(update={"tuner": tuner})
+    run = run_pipeline(replace(request_, config=config), console())
+    assert run.steps[-1].name == "pusher"
+    (version,) = (request_.root / "serving" / config.pusher.model_name).glob("[0-9]*")
+    there = keras.models.load_model(results.parent / "best.keras", safe_mode=True)
+    published = keras.models.load_model(version / "assets.extra" / "model.keras", safe_mode=True)
+    for ours, theirs in zip(published.weights, there.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
-def test_what_is_no_search_is_refused_and_leaves_nothing(
-    request_: Request, archive: Path, tmp_path: Path
-) -> None:
-    before = list((request_.root / "sweeps").glob("*"))
-    (tmp_path / "notes.zip").write_text("not a zip")
-    for source in (tmp_path, tmp_path / "notes.zip", tmp_path / "nowhere", archive):
-        with pytest.raises(UsageError, match="--import"):
-            import_sweep(request_, source)
-    assert list((request_.root / "sweeps").glob("*")) == before
+def test_without_a_validation_split_a_sweep_says_so(request_: Request, tmp_path: Path) -> None:
+    split = request_.config.split.model_copy(update={"train": 0.8, "validation": 0.0, "test": 0.2})
+    request = replace(request_, config=request_.config.model_copy(update={"split": split}))
+    with pytest.raises(UsageError, match=r"split\.validation"):
+        run_sweep(request, console())
 
 
 @pytest.mark.parametrize(

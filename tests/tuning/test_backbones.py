@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tuning.backbones import APPLICATIONS, BackboneError, load_backbone, on_top
+from tuning.heads import classify, with_temperature
 
 SHAPE = (32, 32, 3)
 
@@ -71,6 +72,37 @@ def test_another_runs_model_gives_what_its_output_layer_sees(saved: Path) -> Non
     assert backbone.output_shape == (None, 4)
     again = model.layers[-1](backbone.predict_on_batch(pixels))
     np.testing.assert_allclose(again, model.predict_on_batch(pixels), atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("units", [0, 5])
+def test_a_transfer_model_gives_what_its_own_head_sees(
+    saved: Path, tmp_path: Path, classes: int, units: int
+) -> None:
+    """As the Trainer saves it: calibrated, its backbone and its head nested."""
+    lower = load_backbone(str(saved), "", (16, 16, 1))
+    inputs = x = keras.Input(lower.output_shape[1:])
+    if units:
+        x = keras.layers.Dense(units, activation="relu")(x)
+    head = keras.Model(inputs, classify(x, classes))
+    on_top(lower, with_temperature(head, 1.5)).save(tmp_path / "transferred.keras")
+    backbone = load_backbone(str(tmp_path / "transferred.keras"), "", (16, 16, 1))
+    pixels = np.random.default_rng(0).random((2, 16, 16, 1), np.float32)
+    expected = keras.Model(inputs, x).predict_on_batch(lower.predict_on_batch(pixels))
+    np.testing.assert_allclose(backbone.predict_on_batch(pixels), expected, atol=1e-6)
+    assert backbone.output_shape == (None, units or 4)
+    assert not backbone.trainable_weights
+
+
+def test_a_file_that_gives_no_backbone_is_told(tmp_path: Path) -> None:
+    inputs = keras.Input((16, 16, 1))
+    flat = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    keras.Model(inputs, flat(inputs)).save(tmp_path / "flat.keras")
+    with pytest.raises(BackboneError, match=r"flat\.keras: it has no dense layer"):
+        load_backbone(str(tmp_path / "flat.keras"), "", (16, 16, 1))
+    (tmp_path / "damaged.keras").write_bytes(b"PK")
+    with pytest.raises(BackboneError, match=r"damaged\.keras: "):
+        load_backbone(str(tmp_path / "damaged.keras"), "", (16, 16, 1))
 
 
 def test_pictures_of_another_shape_than_the_other_run_had_are_told(saved: Path) -> None:

@@ -4,7 +4,9 @@ The folder is all that a worker needs, in this process, another one, or on a mac
 that has neither TensorFlow nor TFRecords: `python -m tuning FOLDER`.
 """
 
+import hashlib
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ class Job(NamedTuple):
             `tuning.accelerator.PRECISIONS`.
         seed: of the oracle, and of every trial's weights and order of images.
         fixed: hyperparameters that are set, and not searched, by name.
+        digest: `digest_of` the arrays, where they were carried to another machine.
     """
 
     hypermodel: str
@@ -47,6 +50,7 @@ class Job(NamedTuple):
     precision: str
     seed: int
     fixed: dict[str, Any] = {}  # noqa: RUF012  (nobody changes it)
+    digest: str = ""
 
 
 def job_to_json(job: Job) -> str:
@@ -58,6 +62,15 @@ def job_from_json(text: str | bytes) -> Job:
     """The job of a text of `job_to_json`."""
     content = json.loads(text)
     return Job(**content | {"image_shape": tuple(content["image_shape"])})
+
+
+def digest_of(train: Arrays, validation: Arrays) -> str:
+    """SHA-256 of pictures and labels: tells whether a search saw these very ones."""
+    digest = hashlib.sha256()
+    for array in chain(train, validation):
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def save_job(folder: Path, job: Job, train: Arrays, validation: Arrays) -> None:

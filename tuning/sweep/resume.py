@@ -46,7 +46,11 @@ def restore(oracle: Any, trials: Sequence[Trial]) -> None:
 def _propose(oracle: Any, number: str) -> Trial:
     """A trial in the place of one that is lost."""
     _arrange(oracle)
+    # What a trial that still runs will score is guessed, of these alone.
+    running = {t.trial_id: t for t in oracle.trials.values() if t.status == "RUNNING"}
+    oracle.ongoing_trials = running
     proposed = oracle.populate_space(keras_tuner_id(number))
+    oracle.ongoing_trials = {}
     if proposed["status"] == "RUNNING":
         log.warning("trial %s is lost: it is run again", number)
         return Trial(number, "RUNNING", None, proposed["values"], [])
@@ -71,7 +75,7 @@ def _draw(oracle: Any, trial: Trial) -> None:
     """Takes from the oracle's random numbers what the trial took: the next one gets the next."""
     if isinstance(oracle, kt.oracles.BayesianOptimizationOracle):
         completed = [t for t in oracle.trials.values() if t.status == "COMPLETED"]
-        if len(completed) < max(3 * len(oracle.hyperparameters.space), 3):
+        if len(completed) < oracle.num_initial_points:
             oracle._random_values()
         else:
             # It starts to look for the best next trial from 50 places.

@@ -1,5 +1,6 @@
 """One trial: built, fitted, recorded after every epoch; what it dies of, in words."""
 
+import contextlib
 import math
 import sys
 import time
@@ -12,11 +13,17 @@ import keras_tuner as kt
 
 from tuning.accelerator import compile_for_device, dtype_policy, is_out_of_memory
 from tuning.space import build_with
+from tuning.sweep.chief import read_chief
 from tuning.sweep.job import Job
 from tuning.sweep.oracles import trial_number
-from tuning.sweep.trials import Trial, read_trial, write_trial
+from tuning.sweep.trials import Trial, process_name, read_trial, write_trial
 from tuning.training.batches import Arrays, Batches
+from tuning.training.clock import Clock
 from tuning.training.rules import direction
+
+KILLS = 3
+"""So often the process of a trial is killed before it is not tried again: the kernel kills what
+takes more memory than there is. Fewer than `tuning.sweep.workers.DEATHS`, which end the search."""
 
 
 class Setting(NamedTuple):
@@ -44,6 +51,8 @@ class Setting(NamedTuple):
 def run_trial(setting: Setting, trial_id: str, values: Mapping[str, Any]) -> float:
     """Runs a trial and returns its score; one that ended already is not run again.
 
+    Nor is one in which the process was killed KILLS times.
+
     Args:
         setting: of the search.
         trial_id: KerasTuner's.
@@ -51,7 +60,8 @@ def run_trial(setting: Setting, trial_id: str, values: Mapping[str, Any]) -> flo
 
     Raises:
         kt.errors.FailedTrialError: with the reason.
-        kt.errors.FatalError: a file cannot be written or read: no fault of the hyperparameters.
+        kt.errors.FatalError: a file cannot be written or read, or another chief hands out the
+            trials now: no fault of the hyperparameters.
     """
     number = trial_number(trial_id)
     before = read_trial(setting.folder / "trials" / f"{number}.json")
@@ -60,14 +70,24 @@ def run_trial(setting: Setting, trial_id: str, values: Mapping[str, Any]) -> flo
         return before.score
     if before and before.status == "FAILED":
         raise kt.errors.FailedTrialError(before.reason)
-    recorder = _Recorder(setting, Trial(number, "RUNNING", None, dict(values), []))
-    recorder.begin(before.attempts if before else ())
+    first = Trial(number, "RUNNING", None, dict(values), [])
+    recorder = _Recorder(setting, before or first)
+    try:
+        return _attempt(setting, trial_id, recorder)
+    except OSError as error:
+        recorder.excuse()
+        raise kt.errors.FatalError(str(error)) from error
+    except (kt.errors.FatalError, KeyboardInterrupt):
+        recorder.excuse()
+        raise
+
+
+def _attempt(setting: Setting, trial_id: str, recorder: "_Recorder") -> float:
+    recorder.begin()
     try:
         with dtype_policy(setting.job.precision):
             score = _fit(setting, trial_id, recorder)
-    except OSError as error:
-        raise kt.errors.FatalError(str(error)) from error
-    except kt.errors.FatalError:
+    except (OSError, kt.errors.FatalError):
         raise
     except Exception as error:  # whatever a model cannot do costs this trial alone
         reason = explain(error)
@@ -109,6 +129,7 @@ def _fit(setting: Setting, trial_id: str, recorder: "_Recorder") -> float:
             keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, logs: batches.shuffle(job.seed, epoch)
             ),
+            recorder.clock,
             recorder,
             *_early_stopping(job),
         ],
@@ -146,7 +167,7 @@ def _model(setting: Setting, values: Mapping[str, Any]) -> tuple[Any, int]:
 
 def _save(model: Any, folder: Path, trial_id: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{trial_id}.part.keras"
+    part = folder / f".{trial_id}.{process_name()}.part.keras"
     model.save(part)
     part.replace(folder / f"{trial_id}.keras")
 
@@ -157,23 +178,40 @@ class _Recorder(keras.callbacks.Callback):
     def __init__(self, setting: Setting, trial: Trial) -> None:
         super().__init__()
         self.trial = trial
+        self.clock = Clock(len(setting.train.labels))
         self._setting = setting
 
-    def begin(self, earlier: Sequence[Sequence[float]]) -> None:
-        self._earlier, self._started = earlier, time.time()
-        self.change()
+    def begin(self) -> None:
+        """A new attempt; of the one before stands when it was, and nothing that it found.
+
+        Raises:
+            kt.errors.FailedTrialError: there were too many.
+        """
+        self._chief = read_chief(self._setting.folder)
+        if len(self.trial.attempts) - self.trial.excused >= KILLS:
+            reason = f"the process was killed in it {KILLS} times: out of memory?"
+            self._write(status="FAILED", reason=reason)
+            self._setting.on_change(self.trial)
+            raise kt.errors.FailedTrialError(reason)
+        self._earlier, self._started = self.trial.attempts, time.time()
+        self.change(epochs=[], parameters=0)
 
     def change(self, **changed: Any) -> None:
         attempts = [*self._earlier, [self._started, time.time()]]
-        self.trial = self.trial._replace(**changed, attempts=attempts)
-        write_trial(self._setting.folder / "trials", self.trial)
+        self._write(**changed, attempts=attempts)
         self._setting.on_change(self.trial)
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._began = time.perf_counter()
+    def excuse(self) -> None:
+        """Says that the attempt ends by no fault of the trial, where the disk has room for it."""
+        with contextlib.suppress(OSError, kt.errors.FatalError):
+            self._write(excused=self.trial.excused + 1)
 
-    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        self._trained = time.perf_counter()
+    def _write(self, **changed: Any) -> None:
+        if read_chief(self._setting.folder) != self._chief:
+            # It hands this trial to another worker.
+            raise kt.errors.FatalError("another chief hands out the trials: start this one anew")
+        self.trial = self.trial._replace(**changed)
+        write_trial(self._setting.folder / "trials", self.trial)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
@@ -181,8 +219,7 @@ class _Recorder(keras.callbacks.Callback):
             "epoch": epoch + 1,
             **{name: value for name, value in metrics.items() if math.isfinite(value)},
             "learning_rate": float(self.model.optimizer.learning_rate),
-            "seconds": time.perf_counter() - self._began,
-            "images_per_second": len(self._setting.train.labels) / (self._trained - self._began),
+            **self.clock.times,
         }
         self.change(epochs=[*self.trial.epochs, row])
         for name in ("loss", self._setting.job.objective):

@@ -1,5 +1,6 @@
 """The search: KerasTuner's oracles over a hypermodel, resumed where it was stopped."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size, resolve_precision
 from tuning.hypermodels import get_hypermodel
 from tuning.space import build_with, with_fixed
+from tuning.sweep.chief import become_chief
 from tuning.sweep.job import Job
 from tuning.sweep.oracles import make_oracle
 from tuning.sweep.resume import restore
@@ -47,16 +49,17 @@ def search(
         on_change: is told a trial, of this process, each time that it changes.
 
     Raises:
-        kt.errors.FatalError: the disk is full, or a file of the hypermodel is missing; the trial
-            is run again by the next start.
+        kt.errors.FatalError: the disk is full, a file of the hypermodel is missing, or another
+            process hands out the trials now; the trial is run again by the next start.
     """
     records = folder / "trials"
     oracle = make_oracle(job, lambda: running_seconds(read_trials(records)))
-    batch_size = _batch_size(job, len(train.labels), read_trials(records))
+    batch_size = _batch_size(job, len(train.labels), folder)
     build = _builder(job, len(train.labels), batch_size)
     setting = Setting(job, build, train, validation, folder, batch_size, on_change)
     tuner = _Tuner(oracle, setting)
     if tuner.oracle is oracle:  # A worker has the chief's.
+        become_chief(folder)
         _warn_of_damage(records)
         restore(oracle, read_trials(records))
     tuner.search(verbose=0)
@@ -93,15 +96,25 @@ def _builder(job: Job, images: int, batch_size: int) -> Callable[[Any], Any]:
     return with_fixed(lambda hp: build_hypermodel(hp, task), job.fixed)
 
 
-def _batch_size(job: Job, images: int, trials: Sequence[Trial]) -> int:
-    """What the job says, else that of the trials before, else the largest that the GPU holds."""
+def _batch_size(job: Job, images: int, folder: Path) -> int:
+    """What the job says, else what the first process of the search found to fit on its GPU."""
     if job.batch_size:
         return job.batch_size
     if "chief" in os.environ.get("KERASTUNER_TUNER_ID", ""):
         return BATCH_SIZE  # It trains nothing, and may have no GPU where the workers have one.
-    known = [trial.batch_size for trial in trials if trial.batch_size]
-    if known:
-        return known[0]
+    found = folder / "batch_size"
+    folder.mkdir(parents=True, exist_ok=True)
+    # One after the other: of two that measured at once, each would take the other's memory.
+    with (folder / "batch_size.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            part = found.with_suffix(".part")
+            part.write_text(str(_measure_batch_size(job, images)))
+            part.replace(found)
+        return int(found.read_text())
+
+
+def _measure_batch_size(job: Job, images: int) -> int:
     build = _builder(job, images, BATCH_SIZE)
     limit = min(_LARGEST_BATCH, images // _STEPS)
     with dtype_policy(job.precision):

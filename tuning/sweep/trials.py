@@ -4,9 +4,11 @@ They are the only state of a search: a stopped one is rebuilt from them, and the
 whoever follows it from another process or another machine.
 """
 
+import contextlib
 import json
 import math
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,6 +33,8 @@ class Trial(NamedTuple):
         batch_size: images a step.
         attempts: when each began and when it was last heard of, in Unix seconds; more than one
             where a trial was interrupted and run again.
+        excused: so many of the attempts ended by no fault of the trial: a person stopped the
+            search, the disk was full, or the process was killed with the others.
     """
 
     id: str
@@ -42,17 +46,23 @@ class Trial(NamedTuple):
     reason: str = ""
     batch_size: int = 0
     attempts: Sequence[Sequence[float]] = ()
+    excused: int = 0
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
     """Writes `<folder>/<id>.json`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{trial.id}.part"
+    part = folder / f".{trial.id}.{process_name()}.part"
     with part.open("w") as file:
         json.dump(trial._asdict(), file, indent=1)
         file.flush()
         os.fsync(file.fileno())  # Else a power failure may leave the new name and no content.
     os.replace(part, folder / f"{trial.id}.json")
+
+
+def process_name() -> str:
+    """A name that no other process has that writes to the same folder."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -68,6 +78,14 @@ def read_trial(path: Path) -> Trial | None:
     except (OSError, ValueError, TypeError):
         return None
     return trial if trial.id == path.stem else None
+
+
+def excuse_running(folder: Path) -> None:
+    """Says of the trials that still ran that their processes were killed by no fault of theirs."""
+    with contextlib.suppress(OSError):  # The next start finds them, with one attempt less.
+        for trial in read_trials(folder):
+            if trial.status == "RUNNING" and trial.excused < len(trial.attempts):
+                write_trial(folder, trial._replace(excused=trial.excused + 1))
 
 
 def leaderboard(trials: Iterable[Trial], objective: str) -> list[Trial]:

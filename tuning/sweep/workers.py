@@ -11,22 +11,20 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
 
 from tuning.sweep.job import load_job
-from tuning.sweep.trials import Trial, leaderboard, read_trials
+from tuning.sweep.trials import Trial, excuse_running, leaderboard, read_trials
+from tuning.sweep.watched import PARENT
 
 CHIEF = "chief"
 DEATHS = 5
 """So many of one process, without a trial that ended between them, end the search."""
 
-_PARENT = "MIEN_SEARCH_PARENT"
 _POLL_SECONDS = 0.5
 _LAST_WORDS = 15
 """Lines of a log."""
@@ -77,17 +75,9 @@ def is_worker(environment: Mapping[str, str] = os.environ) -> bool:
     return "KERASTUNER_ORACLE_IP" in environment and CHIEF not in name
 
 
-def end_with_parent() -> None:
-    """Ends this process soon after the one that watches it, however that ends."""
-    parent = os.environ.get(_PARENT)
-    if parent:
-        threading.Thread(target=_wait_for_end_of, args=[int(parent)], daemon=True).start()
-
-
-def _wait_for_end_of(parent: int) -> NoReturn:
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os._exit(1)
+def is_watched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a process of this machine started this one, and reads what its trials leave."""
+    return PARENT in environment
 
 
 def gpus() -> list[str]:
@@ -127,6 +117,7 @@ class _Processes:
             process.kill()
         for process in self._running.values():
             process.wait()
+        excuse_running(self._folder / "trials")
 
     def are_done(self) -> bool:
         """Whether the chief, which lingers, or all workers found no trial left."""
@@ -158,7 +149,7 @@ class _Processes:
         with log.open("ab") as output:
             self._running[name] = subprocess.Popen(
                 # -P: nothing that lies in the working directory is taken for a module.
-                [sys.executable, "-P", "-m", "tuning", str(self._folder.resolve())],
+                [sys.executable, "-P", "-m", "tuning.sweep.watched", str(self._folder.resolve())],
                 env=self._environment(name),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -177,7 +168,7 @@ class _Processes:
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(self._port),
             "PYTHONPATH": _with_this_package(os.environ.get("PYTHONPATH")),
-            _PARENT: str(os.getpid()),
+            PARENT: str(os.getpid()),
         }
 
     def _device(self, name: str) -> dict[str, str]:

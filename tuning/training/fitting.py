@@ -8,7 +8,6 @@ takes the same steps.
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import keras
 import numpy as np
 
 from tuning.training.batches import Arrays, Batches
+from tuning.training.clock import Clock
 from tuning.training.rules import (
     History,
     ReduceRateRule,
@@ -72,7 +72,7 @@ def fit(
         _check_rate_can_be_set(model.optimizer)
     if len(history) < epochs and not should_stop(history, rule):
         batches = Batches(*train, classes, batch_size=batch_size, mixup=mixup)
-        clock = _Clock(len(train[1]))
+        clock = Clock(len(train[1]))
 
         def start_epoch(epoch: int, logs: Any) -> None:
             batches.shuffle(seed, epoch)
@@ -127,30 +127,6 @@ def _reseed(model: Any, seed: int, epoch: int) -> None:
     states = [v for v in model.variables if v.name == "seed_generator_state"]
     for number, state in enumerate(states):
         state.assign(np.random.default_rng([seed, epoch, number]).integers(2**32, size=2))
-
-
-class _Clock(keras.callbacks.Callback):
-    """Takes the time of an epoch of so many train images, without that of its checkpoint."""
-
-    def __init__(self, images: int) -> None:
-        super().__init__()
-        self._images = images
-        self.times: dict[str, float] = {}
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._began = time.perf_counter()
-        self._trained: float | None = None  # There may be no validation.
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self._trained = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        ended = time.perf_counter()
-        training = (self._trained or ended) - self._began
-        self.times = {
-            "seconds": ended - self._began,
-            "images_per_second": self._images / training,
-        }
 
 
 class _Checkpoint(keras.callbacks.Callback):

@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image
 
 from deploy.demo import app
 from deploy.demo.app import MAX_PICTURE_BYTES, application
+from tests.deploy.golden import face as drawn_face
+from tests.deploy.golden import photograph
 
 RECIPE: dict[str, Any] = {"height": 4, "width": 4, "channels": 1}
 MANIFEST = {"model": "faces", "labels": ["happy", "sad", "neutral"], "recipe": RECIPE}
@@ -57,6 +60,25 @@ def test_each_face_has_its_box(
     _, answer = post(CROPPING, server.url, picture)
     assert [face["box"] for face in answer["faces"]] == [list(box) for box in boxes]
     assert (answer["width"], answer["height"]) == (90, 60)
+
+
+def test_the_boxes_are_of_the_picture_as_the_browser_shows_it(
+    server: Any, monkeypatch: pytest.MonkeyPatch, images: list[bytes]
+) -> None:
+    cut = app.cut_faces
+    # The tiny model takes no picture of another size than its own.
+    monkeypatch.setattr(app, "cut_faces", lambda *of: [(box, images[0]) for box, _ in cut(*of)])
+    wall = Image.new("RGB", (150, 240), (128, 128, 128))
+    wall.paste(drawn_face(), (40, 110))
+    answers = [post(CROPPING, server.url, photograph(wall, turn, "PNG"))[1] for turn in (1, 6)]
+    assert {(answer["width"], answer["height"]) for answer in answers} == {(150, 240)}
+    (box,), (phones_box,) = ([face["box"] for face in answer["faces"]] for answer in answers)
+    assert phones_box == box
+
+
+def test_the_model_servers_address_needs_no_scheme(server: Any, images: list[bytes]) -> None:
+    status, answer = post(MANIFEST, server.url.removeprefix("http://"), images[0])
+    assert (status, answer["version"]) == (200, "7")
 
 
 def test_no_face_is_no_error(server: Any) -> None:

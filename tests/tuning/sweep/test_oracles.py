@@ -34,6 +34,25 @@ def test_it_proposes_as_many_trials_as_were_asked_for(name: str) -> None:
     assert run_all(oracle_of(name)) == ["0000", "0001", "0002", "0003"]
 
 
+@pytest.mark.parametrize(("max_trials", "random_ones"), [(4, 3), (12, 4), (90, 6)])
+def test_bayesian_proposes_a_third_at_random_and_no_more_than_keras_tuner(
+    max_trials: int, random_ones: int
+) -> None:
+    def proposed(name: str) -> list[dict[str, Any]]:
+        oracle = oracle_of(name, max_trials=max_trials)
+        scores = iter(range(max_trials))
+        while len(oracle.trials) <= random_ones:
+            trial = oracle.create_trial("tuner0")
+            oracle.update_trial(trial.trial_id, {oracle.objective.name: next(scores)})
+            trial.status = "COMPLETED"
+            oracle.end_trial(trial)
+        return [trial.hyperparameters.values for trial in oracle.trials.values()]
+
+    random, bayesian = proposed("random"), proposed("bayesian")
+    assert bayesian[:random_ones] == random[:random_ones]
+    assert bayesian[random_ones] != random[random_ones]
+
+
 @pytest.mark.parametrize(("spent", "trials"), [(0.0, 4), (89.9, 4), (90.0, 0), (500.0, 0)])
 def test_no_trial_begins_once_the_minutes_are_spent(spent: float, trials: int) -> None:
     assert len(run_all(oracle_of("random", spent, minutes=1.5))) == trials

@@ -4,10 +4,13 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import keras_tuner as kt
 import pytest
+from keras_tuner.src.tuners import bayesian
 
 from tuning.sweep.job import Job
 from tuning.sweep.oracles import ORACLES, make_oracle, trial_number
@@ -19,6 +22,17 @@ Damage = Callable[[Path], None]
 
 TRIALS = {"random": 8, "bayesian": 8, "hyperband": 6, "grid": 8}
 """Of three epochs Hyperband makes three trials, goes on with one, and makes two more."""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From each of its 50 places a Bayesian search goes on to a better one, which takes seconds."""
+
+    def stay(value_of: Callable[[Any], Any], *, x0: Any, **_: Any) -> Any:
+        return SimpleNamespace(x=x0, fun=value_of(x0))
+
+    optimize = SimpleNamespace(minimize=stay)
+    monkeypatch.setattr(bayesian, "scipy", SimpleNamespace(optimize=optimize))
 
 
 def numbers(name: str) -> list[str]:
@@ -104,6 +118,20 @@ def test_a_damaged_trial_alone_is_run_again(
     assert [trial.id for trial in trials] == numbers(name)
     assert all(trial in trials for trial in stood)
     assert "RUNNING" not in {trial.status for trial in trials}
+
+
+@pytest.mark.parametrize("lost", [("1", "10"), ("5", "10")])
+def test_what_a_lost_trial_will_score_is_guessed_when_the_next_lost_one_is_proposed(
+    lost: tuple[str, str], tmp_path: Path
+) -> None:
+    play(oracle_of("bayesian", max_trials=12), tmp_path)
+    for number in lost:
+        (tmp_path / f"{number}.json").unlink()
+    oracle = oracle_of("bayesian", max_trials=12)
+    with mock.patch.object(oracle.gpr, "fit", wraps=oracle.gpr.fit) as fit:
+        assert play(oracle, tmp_path) == list(lost)
+    fitted = fit.call_args.args[1]
+    assert len(set(fitted)) == len(fitted)  # No trial has the score of another one.
 
 
 def test_all_trials_may_be_damaged(tmp_path: Path) -> None:

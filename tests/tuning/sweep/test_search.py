@@ -17,10 +17,12 @@ import tensorflow as tf
 from tuning.heads import classify, compile_classifier
 from tuning.space import default_values
 from tuning.sweep import search as searching
+from tuning.sweep.chief import become_chief
 from tuning.sweep.job import Job
-from tuning.sweep.running import run_trial
+from tuning.sweep.running import KILLS, run_trial
 from tuning.sweep.search import search
 from tuning.sweep.trials import Trial, read_trials, running_seconds, write_trial
+from tuning.sweep.workers import DEATHS
 from tuning.task import Task
 from tuning.training.batches import Arrays
 
@@ -203,7 +205,7 @@ def test_each_file_of_a_search_may_be_damaged(
     asked = {"oracle": "hyperband", "epochs": 3, "max_trials": 4}
     run(**asked)
     files = [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
-    assert len(files) == 7  # Four trials, three checkpoints.
+    assert len(files) == 8  # Four trials, three checkpoints, who the chief is.
     for path in files:
         stood = {t.id: t for t in read_trials(path.parent) if t.id != path.stem}
         if damage == "truncate":
@@ -358,6 +360,99 @@ def test_failures_in_a_row_do_not_cost_the_trials_before(run: Search) -> None:
     assert trials[0].id == "1"
 
 
+@pytest.mark.parametrize("status", ["RUNNING", "COMPLETED", "FAILED"])
+def test_a_disk_that_is_full_between_two_epochs_ends_the_search_and_costs_no_trial(
+    run: Search, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    def bad_at_last(hp: Any, task: Task) -> keras.Model:
+        return (not_fitting if told.started == ["1", "2"] else build)(hp, task)
+
+    def write(folder: Path, trial: Trial) -> None:
+        if trial.id == "2" and trial.status == status:
+            raise OSError(28, "No space left on device")
+        write_trial(folder, trial)
+
+    told = Told()
+    asked = {"build": bad_at_last if status == "FAILED" else build}
+    with monkeypatch.context() as full:
+        full.setitem(run_trial.__globals__, "write_trial", write)
+        with pytest.raises(kt.errors.FatalError, match="No space left"):
+            run(told=told, **asked)
+    again = Told()
+    assert [trial.status for trial in run(told=again)] == ["COMPLETED"] * 3
+    assert again.started == ["2", "3"]
+
+
+def runs_of_a_trial(attempts: int, excused: int, folder: Path) -> Trial:
+    """The record of a trial that still ran when its process ended."""
+    began = [[float(n), n + 0.5] for n in range(attempts)]
+    trial = Trial("1", "RUNNING", None, {"units": 2, "learning_rate": 0.1}, [])
+    trial = trial._replace(attempts=began, excused=excused)
+    write_trial(folder / "trials", trial)
+    return trial
+
+
+def test_a_trial_in_which_the_process_is_killed_again_and_again_is_given_up(
+    run: Search, tmp_path: Path
+) -> None:
+    """Else the kernel, which kills what takes too much memory, would have it run for ever."""
+    assert KILLS < DEATHS
+    killed = runs_of_a_trial(KILLS, 0, tmp_path / "a")
+    told = Told()
+    trials = run(told=told)
+    reason = "the process was killed in it 3 times: out of memory?"
+    given_up = killed._replace(status="FAILED", reason=reason)
+    assert trials[-1] == told.states[0] == given_up
+    assert [trial.status for trial in trials] == ["COMPLETED", "COMPLETED", "FAILED"]
+
+
+@pytest.mark.parametrize(("attempts", "excused"), [(KILLS - 1, 0), (KILLS, 1), (9, 9)])
+def test_a_trial_that_was_interrupted_by_no_fault_of_its_own_is_run_again(
+    run: Search, tmp_path: Path, attempts: int, excused: int
+) -> None:
+    runs_of_a_trial(attempts, excused, tmp_path / "a")
+    (trial,) = run(max_trials=1)
+    assert trial.status == "COMPLETED"
+    assert len(trial.attempts) == attempts + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(28, "No space left on device"), kt.errors.FatalError),
+    ],
+)
+def test_a_person_and_a_full_disk_do_not_count_as_kills(
+    run: Search, tmp_path: Path, error: BaseException, raised: type[BaseException]
+) -> None:
+    def interrupted(hp: Any, task: Task) -> keras.Model:
+        if told.started:
+            raise error
+        return build(hp, task)
+
+    for _ in range(KILLS):
+        told = Told()
+        with pytest.raises(raised):
+            run(build=interrupted, told=told, max_trials=1)
+    (left,) = read_trials(tmp_path / "a" / "trials")
+    assert (len(left.attempts), left.excused) == (KILLS, KILLS)
+
+
+def test_a_worker_whose_chief_was_replaced_does_not_go_on(run: Search, tmp_path: Path) -> None:
+    """The new chief hands its trial to another worker, whose record is not written over."""
+    others = Trial("1", "RUNNING", None, {"units": 2, "learning_rate": 0.1}, [])
+
+    def replace_chief(trial: Trial) -> None:
+        if trial.epochs:
+            become_chief(tmp_path / "a")
+            write_trial(tmp_path / "a" / "trials", others)
+
+    with pytest.raises(kt.errors.FatalError, match="another chief"):
+        run(told=replace_chief, epochs=2)
+    assert read_trials(tmp_path / "a" / "trials") == [others._replace(attempts=[])]
+
+
 def test_a_full_disk_ends_the_search_and_the_next_one_tries_again(run: Search) -> None:
     told = Told()
 
@@ -380,6 +475,17 @@ def test_the_batch_size_that_was_found_stays(run: Search, monkeypatch: pytest.Mo
     assert trial.batch_size == 8
     monkeypatch.setattr(searching, "largest_batch_size", lambda *_, **__: 16)
     assert {trial.batch_size for trial in run(max_trials=2, batch_size=None)} == {8}
+
+
+def test_workers_agree_on_a_batch_size_also_before_there_is_a_trial(
+    run: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([8, 16])
+    monkeypatch.setattr(searching, "largest_batch_size", lambda *_, **__: next(found))
+    for _ in range(2):
+        assert run(max_trials=0, batch_size=None) == []
+    (trial,) = run(max_trials=1, batch_size=None)
+    assert trial.batch_size == 8
 
 
 def test_the_precision_of_a_search_is_not_that_of_what_comes_after(run: Search) -> None:

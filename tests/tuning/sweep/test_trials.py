@@ -1,10 +1,12 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tuning.sweep.trials import (
     Trial,
+    excuse_running,
     leaderboard,
     read_trial,
     read_trials,
@@ -31,6 +33,35 @@ def test_a_trial_is_written_over_whole(tmp_path: Path) -> None:
     write_trial(tmp_path, trial(1))
     assert [path.name for path in tmp_path.iterdir()] == ["1.json"]
     assert read_trials(tmp_path)[0].status == "COMPLETED"
+
+
+def test_two_processes_may_write_the_same_trial_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker of a dead chief and one of the new chief do, on two machines with one disk."""
+    sync = os.fsync
+
+    def written_meanwhile(handle: int) -> None:
+        sync(handle)
+        monkeypatch.setattr("tuning.sweep.trials.os.fsync", sync)
+        monkeypatch.setattr("tuning.sweep.trials.socket.gethostname", lambda: "other")
+        write_trial(tmp_path, trial(1, 0.25))
+
+    monkeypatch.setattr("tuning.sweep.trials.os.fsync", written_meanwhile)
+    write_trial(tmp_path, trial(1, 0.75))
+    assert read_trials(tmp_path) == [trial(1, 0.75, attempts=[])]
+
+
+def test_of_processes_that_were_killed_together_the_trials_that_ran_are_excused(
+    tmp_path: Path,
+) -> None:
+    ran = trial(1, None, status="RUNNING", attempts=[[1.0, 2.0], [3.0, 4.0]], excused=1)
+    waited = trial(2, None, status="RUNNING", attempts=[[1.0, 2.0]], excused=1)
+    ended = trial(3, attempts=[[1.0, 2.0]])
+    for one in (ran, waited, ended):
+        write_trial(tmp_path, one)
+    excuse_running(tmp_path)
+    assert read_trials(tmp_path) == [ran._replace(excused=2), waited, ended]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"id": "1"}', '"1"'])

@@ -1,12 +1,9 @@
 import json
-import os
-import select
-import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import psutil
@@ -14,7 +11,7 @@ import pytest
 
 from tuning.sweep import workers
 from tuning.sweep.job import Job, save_job
-from tuning.sweep.trials import Trial, read_trials
+from tuning.sweep.trials import Trial, read_trials, write_trial
 from tuning.sweep.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
 from tuning.training.batches import Arrays
 
@@ -47,21 +44,24 @@ def job(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_that_is_killed_in_a_trial_is_replaced_and_no_trial_is_lost(job: Path) -> None:
-    killed: list[psutil.Process] = []
+def test_workers_that_are_killed_in_a_trial_are_replaced_and_no_trial_is_lost(job: Path) -> None:
+    interrupted: list[Trial] = []
 
-    def kill_one(trial: Trial) -> None:
-        running = [t for t in read_trials(job / "trials") if t.status == "RUNNING"]
-        if not killed and len(running) == 2 and running[1].epochs:
-            (worker,) = [p for p in our_processes() if name_of(p) == "worker-1"]
+    def kill_them(trial: Trial) -> None:
+        if interrupted or trial.status != "RUNNING" or not trial.epochs:
+            return
+        killed = [p for p in our_processes() if name_of(p).startswith("worker-")]
+        for worker in killed:
             worker.kill()
-            killed.append(worker)
+        while any(worker.status() != psutil.STATUS_ZOMBIE for worker in killed):
+            pass
+        interrupted.extend(t for t in read_trials(job / "trials") if t.status == "RUNNING")
 
-    trials = search_with_workers(job, 2, kill_one)
-    assert killed
+    trials = search_with_workers(job, 2, kill_them)
+    assert interrupted
     assert sorted(trial.id for trial in trials) == ["1", "2", "3", "4"]
     assert {trial.status for trial in trials} == {"COMPLETED"}
-    assert sum(len(trial.attempts) for trial in trials) == 5
+    assert sum(len(trial.attempts) for trial in trials) == 4 + len(interrupted)
     scores = [trial.score for trial in trials]
     assert scores == sorted(scores)  # type: ignore[type-var]
     assert {path.name for path in (job / "logs").iterdir()} == {
@@ -83,7 +83,7 @@ def name_of(process: psutil.Process) -> str:
 
 @pytest.fixture
 def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a script in the place of `python -m tuning`: it knows `name`, `starts` and `folder`."""
+    """Puts a script in the place of a process's Python: it knows `name`, `starts` and `folder`."""
 
     def write(body: str) -> None:
         script = tmp_path / "python"
@@ -126,6 +126,15 @@ def test_the_chief_is_ended_when_all_workers_have_ended_well(
     assert [starts(job, name) for name in ("chief", "worker-0", "worker-2")] == [1, 1, 1]
 
 
+def test_every_process_is_watched_from_its_first_moment(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    act("(folder / f'{name}.argv').write_text(' '.join(sys.argv[1:]))")
+    search_with_workers(job, 1, lambda trial: None)
+    said = {path.read_text() for path in job.glob("*.argv")}
+    assert said == {f"-P -m tuning.sweep.watched {job}"}
+
+
 def test_the_end_of_the_chief_is_the_end(job: Path, act: Callable[[str], None]) -> None:
     act("signal.pause() if name != 'chief' else None")
     assert search_with_workers(job, 2, lambda trial: None) == []
@@ -164,6 +173,24 @@ def test_a_worker_that_dies_again_and_again_ends_the_search_with_its_last_words(
     assert starts(job, "worker-1") == DEATHS
     assert starts(job, "worker-0") == 1
     assert not our_processes()
+
+
+def test_a_trial_that_is_interrupted_with_the_search_is_excused(
+    job: Path, act: Callable[[str], None]
+) -> None:
+    trial = Trial("1", "RUNNING", None, {}, [], attempts=[[1.0, 2.0]])
+    write_trial(job / "trials", trial)
+    act("signal.pause()")
+
+    def press_ctrl_c(poll: float) -> None:
+        raise KeyboardInterrupt
+
+    with (
+        mock.patch.object(workers.time, "sleep", press_ctrl_c),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        search_with_workers(job, 1, lambda trial: None)
+    assert [left.excused for left in read_trials(job / "trials")] == [1]
 
 
 def test_deaths_with_a_finished_trial_between_are_borne(
@@ -225,22 +252,3 @@ def test_a_worker_is_who_has_a_chief() -> None:
     assert is_worker(address | {"KERASTUNER_TUNER_ID": "worker-0"})
     assert not is_worker(address | {"KERASTUNER_TUNER_ID": "chief"})
     assert not is_worker({})
-
-
-def test_workers_end_when_their_parent_is_killed() -> None:
-    child = (
-        "from tuning.sweep.workers import end_with_parent as e; import signal; e(); signal.pause()"
-    )
-    parent = (
-        "import os, subprocess, sys; os.environ['MIEN_SEARCH_PARENT'] = str(os.getpid()); "
-        f"child = subprocess.Popen([sys.executable, '-c', {child!r}]); "
-        "print(child.pid, flush=True); child.wait()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        orphan = os.pidfd_open(int(process.stdout.readline()))
-        process.send_signal(signal.SIGKILL)
-        assert select.select([orphan], [], [], 60)[0] == [orphan]
-    os.close(orphan)
