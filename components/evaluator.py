@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from components.common import progress, records, tracking
-from components.common.dataset_inputs import log_split
 from components.common.evaluation import figures
-from components.common.evaluation.bootstrap import Interval, Resampled, interval, resample
+from components.common.evaluation.bootstrap import Resampled, resample
 from components.common.evaluation.cached_predictions import predict_mirrored_once, predict_once
 from components.common.evaluation.champions import NotComparableError, read_champion
 from components.common.evaluation.comparison import compare
 from components.common.evaluation.figures import Mistake
+from components.common.evaluation.intervals import Interval, interval
 from components.common.evaluation.metrics import OfClass, measure, measure_classes
 from components.common.evaluation.predictions import write_predictions
 from components.common.evaluation.slices import as_rows, measure_slices
@@ -31,9 +31,9 @@ from components.common.files import read_json, write_csv, write_json
 from components.common.measurements import read_measurements
 from components.common.recipe import read_recipe
 from components.common.records import Split
+from components.common.tracking.dataset_inputs import log_split
 
 SHOWN_MISTAKES = 25
-RATES = ("precision", "recall", "f1")
 
 
 class Evaluation(NamedTuple):
@@ -96,7 +96,7 @@ def evaluate(
 
     Args:
         transformed_examples: what Transform wrote.
-        statistics: what StatisticsGen wrote, for the slices.
+        statistics: what StatisticsGen wrote, for the slices and for the pictures' digests.
         model: what Trainer or the baseline wrote.
         evaluation: folder to fill.
         blessing: folder to fill.
@@ -123,13 +123,18 @@ def evaluate(
     right = probabilities.argmax(axis=1) == split.labels
     slices = measure_slices(split, right, measurements, **draws)
     write_json(evaluation / "slices.json", as_rows(slices))
-    write_predictions(evaluation / "predictions.csv", split.ids, split.labels, judged.alone)
+    digests = [measurements[of].sha256 if of in measurements else "" for of in split.ids]
+    write_predictions(
+        evaluation / "predictions.csv", split.ids, split.labels, judged.alone, digests
+    )
     _draw(judged, classes, evaluation)
 
     verdicts = judge_values(judged.name, metrics, thresholds)
     if not_worse_than_champion:
         dataset = read_json(transformed_examples / "dataset.json")
-        verdicts += _compare(judged, champion, dataset, not_worse_than_champion, evaluation, draws)
+        verdicts += _compare(
+            judged, digests, champion, dataset, not_worse_than_champion, evaluation, draws
+        )
     _log(judged.name, metrics, classes, evaluation)
     return _bless(judged.name, metrics, verdicts, blessing, _warnings(facts))
 
@@ -172,20 +177,27 @@ def _measure(
     labels, probabilities = judged.split.labels, judged.probabilities
     resampled = resample(labels, probabilities, judged.split.subjects, **draws)
     metrics = {
-        name: interval(name, value, resampled.metrics[name])
+        name: interval(name, value, resampled.metrics[name], len(labels))
         for name, value in measure(labels, probabilities).items()
     }
     classes = measure_classes(labels, probabilities, judged.labels)
-    rows = [_class_row(of, resampled, number) for number, of in enumerate(classes)]
+    predicted = probabilities.argmax(axis=1)
+    rows = []
+    for number, of_class in enumerate(classes):
+        said, shown = (int((of == number).sum()) for of in (predicted, labels))
+        pictures_of = {"precision": said, "recall": shown, "f1": 0}  # F1 is no share.
+        rows.append(_class_row(of_class, resampled, number, pictures_of))
     return metrics, classes, rows
 
 
-def _class_row(of_class: OfClass, resampled: Resampled, number: int) -> dict[str, Any]:
+def _class_row(
+    of_class: OfClass, resampled: Resampled, number: int, pictures_of: Mapping[str, int]
+) -> dict[str, Any]:
     rates = {
-        rate: interval(rate, getattr(of_class, rate), resampled.classes[rate][:, number])._asdict()
-        for rate in RATES
+        rate: interval(rate, getattr(of_class, rate), resampled.classes[rate][:, number], pictures)
+        for rate, pictures in pictures_of.items()
     }
-    return of_class._asdict() | rates
+    return of_class._asdict() | {rate: of_rate._asdict() for rate, of_rate in rates.items()}
 
 
 def find_mistakes(judged: Judged) -> list[Mistake]:
@@ -223,6 +235,7 @@ def _draw(judged: Judged, classes: Sequence[OfClass], evaluation: Path) -> None:
 
 def _compare(
     judged: Judged,
+    digests: Sequence[str],
     champion: Path | None,
     dataset: Mapping[str, Any],
     not_worse_by: Mapping[str, float],
@@ -235,7 +248,7 @@ def _compare(
         return [Verdict(True, f"{names}: there is no champion yet to compare with: holds")]
     try:
         served = read_champion(champion, dataset, judged.name)
-        comparison = compare(judged.split, judged.alone, served, **draws)
+        comparison = compare(judged.split, digests, judged.alone, served, **draws)
     except NotComparableError as error:
         return [Verdict(False, f"{error}: fails")]
     write_json(evaluation / "comparison.json", comparison.as_json())

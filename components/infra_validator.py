@@ -8,14 +8,8 @@ predictions, and nothing is selected by them.
 """
 
 import base64
-import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,15 +27,13 @@ from tensorflow_serving.apis import (
 from components.common import progress, records
 from components.common.evaluation.predictions import read_predictions
 from components.common.files import read_json, write_json
+from components.common.model_server import ModelServer, ServerDidNotStartError, model_server
 from components.common.pictures import images
 
 MODEL_NAME = "candidate"
-START_TIMEOUT = 120.0
 ANSWER_TIMEOUT = 60.0
-
-
-class ServerDidNotStartError(RuntimeError):
-    """The server ended, or did not answer in time; carries what it printed."""
+MAX_BATCH_BYTES = 16 * 2**20
+"""Of pixels as float32, the largest form of an image; the server takes messages of 32 MiB."""
 
 
 class Worst(NamedTuple):
@@ -99,9 +91,7 @@ def validate_infra(
         base_path = Path(folder) / MODEL_NAME
         base_path.mkdir()
         (base_path / "1").symlink_to((model / "saved_model").resolve())
-        with _server(base_path) as (rest_port, grpc_port):
-            progress.say(f"asking for {len(pixels)} images by REST and gRPC")
-            answers = _ask(pixels, labels, rest_port, grpc_port)
+        answers = _ask_server(base_path, pixels, labels)
     worst = {way: _worst(answer, probabilities, ids, labels) for way, answer in answers.items()}
     reasons = [
         f"{way} differs from the evaluation by {one.difference:.2g}, wanted at most {tolerance:g}: "
@@ -132,15 +122,35 @@ def _worst(
     return Worst(ids[image], labels[label], evaluated, answered, float(differences[at]))
 
 
+def _ask_server(
+    base_path: Path, pixels: NDArray[np.uint8], labels: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """What a server of its own says of the images, a batch at a time."""
+    batch = max(1, MAX_BATCH_BYTES // (4 * pixels[0].size))
+    with tempfile.TemporaryFile("w+") as log:
+        try:
+            with model_server(MODEL_NAME, base_path, log) as server:
+                progress.say(f"asking for {len(pixels)} images by REST and gRPC")
+                answers = [
+                    _ask(pixels[start : start + batch], labels, server)
+                    for start in range(0, len(pixels), batch)
+                ]
+        except ServerDidNotStartError as error:
+            log.seek(0)
+            last_words = " ".join(log.read().split())[-500:]
+            raise ServerDidNotStartError(f"{error}: {last_words}") from None
+    return {way: np.concatenate([answer[way] for answer in answers]) for way in answers[0]}
+
+
 def _ask(
-    pixels: NDArray[np.uint8], labels: Sequence[str], rest_port: int, grpc_port: int
+    pixels: NDArray[np.uint8], labels: Sequence[str], server: ModelServer
 ) -> dict[str, NDArray[Any]]:
     """The probabilities of the images, by each way that a client may ask."""
     encoded = [images.encode_png(image) for image in pixels]
-    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+    with grpc.insecure_channel(server.grpc, [("grpc.enable_http_proxy", 0)]) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         return {
-            "REST serving_default": _ask_rest(encoded, rest_port),
+            "REST serving_default": _ask_rest(encoded, server.rest),
             "gRPC serving_default": _ask_grpc(stub, "serving_default", "image_bytes", encoded),
             "gRPC predict_pixels": _ask_grpc(
                 stub, "predict_pixels", "pixels", pixels.astype(np.float32)
@@ -149,13 +159,15 @@ def _ask(
         }
 
 
-def _ask_rest(encoded: Sequence[bytes], port: int) -> NDArray[Any]:
+def _ask_rest(encoded: Sequence[bytes], url: str) -> NDArray[Any]:
     instances = [{"b64": base64.b64encode(image).decode()} for image in encoded]
-    response = requests.post(
-        f"http://127.0.0.1:{port}/v1/models/{MODEL_NAME}:predict",
-        json={"instances": instances},
-        timeout=ANSWER_TIMEOUT,
-    )
+    with requests.Session() as session:
+        session.trust_env = False  # A proxy would ask its own machine.
+        response = session.post(
+            f"{url}/v1/models/{MODEL_NAME}:predict",
+            json={"instances": instances},
+            timeout=ANSWER_TIMEOUT,
+        )
     response.raise_for_status()
     return np.array([answer["probabilities"] for answer in response.json()["predictions"]])
 
@@ -178,55 +190,3 @@ def _ask_classify(stub: Any, encoded: Sequence[bytes], labels: Sequence[str]) ->
     rows = stub.Classify(request, timeout=ANSWER_TIMEOUT).result.classifications
     scores = [{each.label: each.score for each in row.classes} for row in rows]
     return np.array([[row.get(label, np.nan) for label in labels] for row in scores])
-
-
-@contextmanager
-def _server(base_path: Path) -> Iterator[tuple[int, int]]:
-    """Runs the embedded server for the length of the block, started by its command.
-
-    Not `tensorflow_model_server`, which takes the same flags but listens on every address.
-    """
-    rest_port, grpc_port = _free_port(), _free_port()
-    command = [
-        *(sys.executable, "-m", "deploy.server"),
-        f"--model_name={MODEL_NAME}",
-        f"--model_base_path={base_path}",
-        f"--port={grpc_port}",
-        f"--rest_api_port={rest_port}",
-        "--stop_at_end_of_stdin",  # and so with this process, however it ends
-    ]
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
-        try:
-            _wait_until_available(process, rest_port, output)
-            yield rest_port, grpc_port
-        finally:
-            process.kill()  # It holds nothing that a slow goodbye would save.
-            process.wait()
-
-
-def _wait_until_available(process: subprocess.Popen[bytes], port: int, output: Any) -> None:
-    url = f"http://127.0.0.1:{port}/v1/models/{MODEL_NAME}"
-    deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if requests.get(url, timeout=5).ok:
-                return
-        except requests.RequestException:
-            pass  # not listening yet, or listening while it loads the model
-        time.sleep(0.1)
-    output.seek(0)
-    last_words = " ".join(output.read().split())[-500:]
-    raise ServerDidNotStartError(f"the model server did not start: {last_words}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

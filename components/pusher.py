@@ -24,6 +24,7 @@ from components.common.publishing.serving import (
     KERAS_MODEL,
     MANIFEST,
     PREDICTIONS,
+    is_held,
     lock,
     read_versions,
 )
@@ -40,6 +41,7 @@ class Pushed(NamedTuple):
         reason: why, in words.
         alias: `champion`: it is served; `challenger`: it is held back.
         warnings: what a person should do about it.
+        unregistered: whether MLflow was to know it and did not answer.
     """
 
     path: str | None
@@ -47,6 +49,7 @@ class Pushed(NamedTuple):
     reason: str
     alias: str | None = None
     warnings: tuple[str, ...] = ()
+    unregistered: bool = False
 
 
 def push(
@@ -187,18 +190,11 @@ def _ask_once(folder: Path) -> None:
 
 def _registered(version_dir: Path, base: Path) -> Pushed:
     """Registers it, with versions that were not before, and moves the aliases."""
-
-    def register(mlflow: Any) -> None:
-        with lock(base):
-            registry.register_missing(mlflow, base)
-            registry.set_aliases(mlflow, base)
-
-    version, is_held = int(version_dir.name), version_dir.parent.name == HELD
-    warnings = []
-    if is_held:
-        serve_it = f"`mien models promote {base.name} {version}` serves it"
-        warnings.append(f"version {version} is held back: {serve_it}")
-    if tracking.active_run() and not tracking.tell(register):
-        warnings.append(f"version {version} was not registered in MLflow: `mien models sync` does")
-    alias = "challenger" if is_held else "champion"
-    return Pushed(str(version_dir), version, "blessed", alias, tuple(warnings))
+    unregistered = not registry.register(base)
+    path, version = str(version_dir), int(version_dir.name)
+    if not is_held(version_dir):
+        return Pushed(path, version, "blessed", "champion", unregistered=unregistered)
+    warning = (
+        f"version {version} is held back: `mien models promote {base.name} {version}` serves it"
+    )
+    return Pushed(path, version, "blessed", "challenger", (warning,), unregistered)

@@ -8,7 +8,9 @@ import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -62,7 +64,7 @@ def predict(
 
     Args:
         images: encoded images, JPEG, PNG or BMP. One that cannot be decoded fails them all.
-        url: where the server's REST API is.
+        url: where the server's REST API is; `http://` may be left out.
         model: the name under which the model is served.
         timeout: seconds to wait for the connection, and for each answer.
         batch_size: images a request at most; of large ones it is fewer.
@@ -74,16 +76,50 @@ def predict(
         ServerError: there is no server, it has no such model, it cannot read an image, or what
             answers is no model server.
     """
-    address = url if "://" in url else f"http://{url}"
-    endpoint = f"{address}/v1/models/{model}:predict"
-    with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+    url = _address(url)
+    endpoint = f"{url}/v1/models/{model}:predict"
+    with _session(url) as session:
         return [
             prediction
             for batch in _batches(images, batch_size)
             for prediction in _ask(session, endpoint, batch, url, model, timeout)
         ]
+
+
+def newest_version(model: str, *, url: str, timeout: float = 5.0) -> str:
+    """The newest version that is served: the answers of TF Serving's REST API do not say it.
+
+    Raises:
+        ServerError: the server at `url` does not say it either.
+    """
+    url = _address(url)
+    try:
+        with _session(url) as session:
+            status = session.get(f"{url}/v1/models/{model}", timeout=timeout).json()
+        versions = status["model_version_status"]
+        return max((one["version"] for one in versions if one["state"] == "AVAILABLE"), key=int)
+    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        raise ServerError(f"the server at {url} does not say which version it serves") from error
+
+
+def _address(url: str) -> str:
+    return (url if "://" in url else f"http://{url}").rstrip("/")
+
+
+def _session(url: str) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = not _is_loopback(url)  # A proxy would ask its own machine.
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+    return session
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _batches(images: Sequence[bytes], batch_size: int) -> Iterator[list[bytes]]:

@@ -30,7 +30,7 @@ class NoFaceError(NoImageError):
 
 
 def decode(encoded: bytes) -> NDArray[np.uint8]:
-    """The RGB pixels of an encoded picture: those that Transform and the served model see.
+    """The RGB pixels of an encoded picture, as they are stored: those that the served model sees.
 
     Raises:
         NoImageError: the bytes are no whole JPEG, PNG or BMP picture, or one of too many pixels.
@@ -50,7 +50,6 @@ def _decode(encoded: bytes) -> Any:
         return None
     if encoded.startswith(b"\xff\xd8\xff") and (inks := _inks(encoded)) is not None:
         return inks[..., :3] * inks[..., 3:] // 255  # As TensorFlow does; OpenCV rounds otherwise.
-    # Transform does not turn a picture by its EXIF tag either.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     with suppress(cv2.error):  # More pixels than OpenCV takes.
         return cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
@@ -86,7 +85,7 @@ def _inks(encoded: bytes) -> NDArray[np.uint16] | None:
 
 
 def cut_faces(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, bytes]]:
-    """The faces on RGB pixels, from left to right, as PNG bytes, each with its place.
+    """The faces on upright RGB pixels, from left to right, as PNG bytes, each with its place.
 
     Where there is none, and the model was trained on such pictures too, it is the picture and None.
 

@@ -14,6 +14,8 @@ from kfp import dsl
 
 from components.common import progress, tracking
 from components.common.files import write_json
+from components.common.publishing import registry
+from components.common.publishing.serving import base_path_of
 from pipelines import kubeflow_components, store
 from pipelines.code import code_digests
 from pipelines.errors import explain
@@ -255,6 +257,15 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
             run.blessing = "NOT_BLESSED"
         run.reasons += metadata.get("reasons", [])
         run.warnings += metadata.get("warnings", [])
+        if metadata.get("unregistered"):
+            run.warnings += _register(Path(metadata["version_dir"]))
         if "page" in metadata:
             run.pages[name] = str(execution.output(name) / metadata["page"])
         run.pushed_model = metadata.get("pushed_model", run.pushed_model)
+
+
+def _register(version_dir: Path) -> list[str]:
+    """What Pusher could not, when MLflow did not answer; it may by now."""
+    if registry.register(base_path_of(version_dir)):
+        return []
+    return [f"version {version_dir.name} is not registered in MLflow: `mien models sync` does it"]

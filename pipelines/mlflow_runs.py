@@ -17,14 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from components.common import tracking
-from components.common.mlflow_sender import Sender
-from components.common.spool import Spool, left_behind
-from components.common.system_metrics import system_metrics
 from components.common.tracking import TrackedRun
-from components.common.tracking_queue import TrackingQueue
+from components.common.tracking.mlflow_sender import Sender
+from components.common.tracking.spool import Spool, left_behind, set_damaged_aside
+from components.common.tracking.system_metrics import system_metrics
+from components.common.tracking.tracking_queue import TrackingQueue
 from pipelines.environment import PACKAGES, git_commit
 from pipelines.errors import UsageError
 from pipelines.orphans import close_orphans, this_process
@@ -115,26 +115,39 @@ def _queue(root: Path, run_id: str) -> Iterator[TrackingQueue]:
     queue = TrackingQueue(Spool(folder), sender, _tags_of_every_run())
     queue.start()
     catching_up = threading.Thread(
-        target=_catch_up, args=(folder.parent, sender), name=CATCHING_UP, daemon=True
+        target=catch_up, args=(folder.parent, sender), name=CATCHING_UP, daemon=True
     )
     catching_up.start()
     try:
         yield queue
     finally:
         if not queue.close():
-            log.warning("MLflow does not answer: the next run sends what is in %s", folder)
+            log.warning("MLflow was not told all: the next run sends what is in %s", folder)
         catching_up.join(queue.patience)
 
 
-def _catch_up(folder: Path, sender: Sender) -> None:
-    for spool in left_behind(folder):
-        queue = TrackingQueue(spool, sender)
-        queue.close_when_sent()
-        queue.work()
+def catch_up(folder: Path, sender: Sender) -> None:
+    """Sends what earlier runs left in a folder, and closes the runs of killed processes."""
+    for path in left_behind(folder):
+        _send_rest(path, sender)
     try:
         close_orphans(sender.client, sender.experiment())
     except Exception as error:  # the databases behind MLflow raise whatever they like
         log.warning("MLflow does not answer, orphaned runs stay RUNNING: %s", error)
+
+
+def _send_rest(folder: Path, sender: Sender) -> None:
+    try:
+        queue = TrackingQueue(Spool(folder), sender)
+        queue.close_when_sent()
+        queue.work()
+    except Timeout:
+        pass  # It is that of a living process.
+    except OSError as error:
+        log.warning("MLflow is not told what is in %s: %s", folder, error)
+    except ValueError as error:
+        damaged = set_damaged_aside(folder)
+        log.warning("MLflow is not told the rest, which is damaged, in %s: %s", damaged, error)
 
 
 def _make_database(root: Path) -> None:

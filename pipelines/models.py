@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.files import read_json
-from components.common.publishing.serving import MANIFEST, Versions, read_versions, version_folders
+from components.common.publishing.serving import (
+    MANIFEST,
+    Versions,
+    read_manifest,
+    read_versions,
+    version_folders,
+)
 from pipelines.errors import UsageError
 
 
@@ -87,7 +93,7 @@ def list_versions(base: Path) -> list[Version]:
     """All versions of a model, in order."""
     versions = read_versions(base)
     return [
-        Version(base.name, number, _status(number, versions), folder, _manifest(folder))
+        Version(base.name, number, _status(number, versions), folder, read_manifest(folder))
         for number, folder in versions.folders().items()
     ]
 
@@ -113,12 +119,3 @@ def _status(number: int, versions: Versions) -> str:
     if number in versions.published:
         return "earlier"
     return "challenger" if number == versions.challenger else "held"
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """The version's manifest; empty where it has none that can be read."""
-    try:
-        manifest = read_json(folder / MANIFEST)
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}

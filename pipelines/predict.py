@@ -6,6 +6,7 @@ from typing import Any
 
 from components.common.pictures.detectors import Box
 from components.common.pictures.faces import FaceCrop
+from components.common.pictures.picture_files import upright
 from components.common.recipe import parse_recipe
 from deploy.client import predict
 from deploy.pictures import NoImageError, cut_faces, decode
@@ -24,9 +25,10 @@ def predict_files(
         crop: cuts the face out where the model was trained on faces.
 
     Returns:
-        For each face `image`, `face` (left, top, width and height in pixels; None where the whole
-        picture was sent), `label`, `score` and the `probabilities` by label, or as a list without
-        labels; and a line for each file that is no picture, or has no face to cut out.
+        For each face `image`, `face` (left, top, width and height in pixels of the upright picture;
+        None where the picture was sent whole), `label`, `score` and the `probabilities` by label,
+        or as a list without labels; and a line for each file that is no picture, or has no face to
+        cut out.
 
     Raises:
         deploy.client.ServerError: the server does not answer, or refuses.
@@ -60,4 +62,4 @@ def predict_files(
 def _faces(path: Path, face_crop: FaceCrop | None) -> list[tuple[Box | None, bytes]]:
     encoded = path.read_bytes()
     picture = decode(encoded)  # A bad one would cost the others their answer.
-    return cut_faces(picture, face_crop) if face_crop else [(None, encoded)]
+    return cut_faces(upright(picture, encoded), face_crop) if face_crop else [(None, encoded)]

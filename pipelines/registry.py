@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.mlflow_sender import Sender
 from components.common.publishing import registry, serving
 from components.common.publishing.serving import VersionError, read_versions
+from components.common.tracking.mlflow_sender import Sender
 from pipelines.errors import UsageError
 from pipelines.mlflow_runs import EXPERIMENT, configure_mlflow, tracking_uri
 
@@ -59,7 +59,12 @@ def _move(base: Path, move: Callable[[], object]) -> list[str]:
 
 
 def put_in_step(root: Path, folders: Sequence[Path]) -> Settled:
-    """Moves the registry's aliases to what is served."""
+    """Moves the registry's aliases to what is served, but for those that another root has."""
+    return _ask(root, folders, registry.set_own_aliases) if _is_there(root) else Settled([], "")
+
+
+def move_aliases(root: Path, folders: Sequence[Path]) -> Settled:
+    """Moves the registry's aliases to what is served: after a person said what that is."""
     return _ask(root, folders, registry.set_aliases) if _is_there(root) else Settled([], "")
 
 
@@ -76,15 +81,26 @@ def register(root: Path, folders: Sequence[Path]) -> Settled:
 
 def _ask(root: Path, folders: Sequence[Path], change: Callable[[Any, Path], list[str]]) -> Settled:
     done: list[str] = []
+    failed: list[str] = []
     try:
         mlflow = _mlflow(root.resolve())
-        for base in folders:
+    except Exception as error:  # the databases behind MLflow raise whatever they like
+        return Settled([], _not_in_step(_why(error)))
+    for base in folders:
+        try:
             with serving.lock(base):
                 done += [f"{base.name}: {text}" for text in change(mlflow, base)]
-    except Exception as error:  # the databases behind MLflow raise whatever they like
-        why = textwrap.shorten(f"{error}" or type(error).__name__, 200, placeholder=" ...")
-        return Settled(done, f"the registry is not in step, `mien models sync` tries again: {why}")
-    return Settled(done, "")
+        except Exception as error:  # one that is damaged keeps no other from being put in step
+            failed.append(f"{base.name}: {_why(error)}")
+    return Settled(done, _not_in_step("; ".join(failed)) if failed else "")
+
+
+def _why(error: Exception) -> str:
+    return textwrap.shorten(f"{error}" or type(error).__name__, 200, placeholder=" ...")
+
+
+def _not_in_step(why: str) -> str:
+    return f"the registry is not in step, `mien models sync` tries again: {why}"
 
 
 def tags_of(root: Path, base: Path, version: int) -> dict[str, str]:

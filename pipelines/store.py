@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from components.common.files import (
     sync_folder,
     write_json,
 )
-from components.common.publishing.serving import CARD, version_folders
+from components.common.publishing.serving import CARD, is_held, version_folders
 
 MANIFEST = "manifest.json"
 
@@ -123,9 +123,18 @@ def find(store: Path, cause: Cause) -> tuple[Execution | None, str]:
 
 def executions(store: Path, step: str) -> list[Path]:
     """The folders of a step's whole executions, what was made or reused last in front."""
+    return [execution.folder for execution in read_executions(store, step)]
+
+
+def read_executions(store: Path, step: str) -> Iterator[Execution]:
+    """A step's whole executions, in the same order.
+
+    One whose manifest cannot be read is left out: its own key finds and replaces it.
+    """
     whole = (path for path in (store / step).glob(f"*/{MANIFEST}") if path.parent.suffix != ".part")
-    manifests = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.parent for path in manifests]
+    for path in sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(DamagedError, OSError):
+            yield _read(path.parent)
 
 
 def forget(store: Path, cause: Cause) -> None:
@@ -157,7 +166,7 @@ def publish(
     Args:
         store: the store's folder.
         cause: what it was made from.
-        metadata: of each output; the names are the outputs'. `pushed_model` in it names a folder
+        metadata: of each output; the names are the outputs'. `version_dir` in it names a folder
             outside of the store, which is verified like the rest.
         seconds: how long it took.
         made_by: ids of the run and of its MLflow run.
@@ -187,24 +196,28 @@ def publish(
     return Execution(folder, manifest)
 
 
-def _verified(folder: Path) -> Execution:
+def _read(folder: Path) -> Execution:
     try:
-        manifest = read_json(folder / MANIFEST)
+        return Execution(folder, read_json(folder / MANIFEST))
     except ValueError:
         raise DamagedError(f"its stored output was damaged: {MANIFEST} cannot be read") from None
-    for name, output in manifest["outputs"].items():
+
+
+def _verified(folder: Path) -> Execution:
+    found = _read(folder)
+    for name, output in found.manifest["outputs"].items():
         if file_digests(folder / name) != output["files"]:
             raise DamagedError(f"its stored output was damaged: {name} is not what was written")
         for path, files in output["outside"].items():
             _verify_published(Path(path), files)
-    return Execution(folder, manifest)
+    return found
 
 
 def _verify_published(version: Path, files: Mapping[str, Any]) -> None:
     if not version.exists() or _published_files(version) != files:
-        raise DamagedError(f"its stored output was damaged: {version} is gone or changed")
+        raise DamagedError(f"the version that it pushed, {version}, is gone or changed")
     newest = max(version_folders(version.parent))
-    if int(version.name) != newest:
+    if int(version.name) != newest and not is_held(version):
         # TF Serving serves the newest: the model of this run must be that one.
         raise DamagedError(f"version {newest} was pushed after its version {version.name}")
 
@@ -215,7 +228,7 @@ def _described(output: Path) -> dict[str, Any]:
 
 
 def _outside(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    path = metadata.get("pushed_model")
+    path = metadata.get("version_dir")
     return {path: _published_files(Path(path))} if path else {}
 
 
@@ -226,9 +239,7 @@ def _published_files(version: Path) -> dict[str, Any]:
 
 def _explain_miss(store: Path, cause: Cause) -> str:
     """What differs from the newest execution of the same step of the same config."""
-    causes = (
-        Cause(**read_json(folder / MANIFEST)["cause"]) for folder in executions(store, cause.step)
-    )
+    causes = (Cause(**each.manifest["cause"]) for each in read_executions(store, cause.step))
     earlier = next((other for other in causes if other.pipeline == cause.pipeline), None)
     if earlier is None:
         return "first run"

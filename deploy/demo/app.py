@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import requests
 from aiohttp import web
 from numpy.typing import NDArray
 
 from components.common.pictures.detectors import Box
 from components.common.pictures.faces import FaceCrop
+from components.common.pictures.picture_files import upright
 from components.common.recipe import parse_recipe
-from deploy.client import ServerError, predict
+from deploy.client import ServerError, newest_version, predict
 from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode
 
 MAX_PICTURE_BYTES = 16 * 2**20
@@ -84,10 +84,10 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
         url: the model server's REST address.
 
     Returns:
-        `width` and `height` of the picture in pixels; the model's `version`; `milliseconds` that
-        finding the faces and asking took; `faces`, each with its `box` (left, top, width, height;
-        None: the whole picture), `label`, `score` and the `probabilities` by label; none where
-        the model wants a face and there is none.
+        `width` and `height` of the picture in pixels, upright where faces are cut out; the model's
+        `version`; `milliseconds` that finding the faces and asking took; `faces`, each with its
+        `box` (left, top, width, height; None: the whole picture), `label`, `score` and the
+        `probabilities` by label; none where the model wants a face and there is none.
 
     Raises:
         NoImageError: it is no picture.
@@ -96,6 +96,8 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
     began = time.perf_counter()
     picture = decode(encoded)
     crop = parse_recipe(manifest["recipe"]).face_crop
+    if crop:
+        picture = upright(picture, encoded)
     found = _cut(picture, crop) if crop else [(None, encoded)]
     seen = time.perf_counter()
     answers = predict([face for _, face in found], url=url, model=manifest["model"])
@@ -104,7 +106,7 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
     return {
         "width": width,
         "height": height,
-        "version": _version(manifest["model"], url),
+        "version": newest_version(manifest["model"], url=url),
         "milliseconds": {"faces": 1e3 * (seen - began), "model": 1e3 * (answered - seen)},
         "faces": [
             {
@@ -123,16 +125,6 @@ def _cut(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, b
         return cut_faces(picture, crop)
     except NoFaceError:
         return []
-
-
-def _version(model: str, url: str) -> str:
-    """The newest version that is served: the answer of TF Serving's REST API does not say it."""
-    try:
-        status = requests.get(f"{url}/v1/models/{model}", timeout=5).json()
-        versions = status["model_version_status"]
-        return max((one["version"] for one in versions if one["state"] == "AVAILABLE"), key=int)
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        raise ServerError(f"the server at {url} does not say which version it serves") from error
 
 
 def _error(status: HTTPStatus, message: str) -> web.Response:

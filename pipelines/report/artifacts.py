@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.common.files import read_json
 from pipelines.local_runner import Run
-from pipelines.store import MANIFEST, Execution, executions
+from pipelines.store import Execution, read_executions
 
 _REUSED = "made by run "
 _MAX_PNG_BYTES = 150_000
@@ -45,7 +45,7 @@ def find_executions(root: Path, run: Run) -> dict[str, Execution]:
 
 
 def _made_by(store: Path, step: str, run_id: str) -> Execution | None:
-    stored = (Execution(f, read_json(f / MANIFEST)) for f in executions(store, step))
+    stored = read_executions(store, step)
     return next((each for each in stored if each.made_by["run"] == run_id), None)
 
 

@@ -1,6 +1,6 @@
 """The page's part on the data: what came in, what was found, what was kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def describe_data(folders: Mapping[str, Path]) -> dict[str, Any]:
         described["dataset"] = read_if_there(folders["examples"] / "dataset.json")
     if "statistics" in folders:
         statistics = read_if_there(folders["statistics"] / "statistics.json")
-        labels = described["dataset"]["labels"]
+        labels = described["dataset"]["labels"] if "dataset" in described else _labels(statistics)
         described |= {"splits": _splits(statistics), "classes": _classes(statistics, labels)}
         described["sheets"] = pictures(folders["statistics"], _SHEETS)
     if "anomalies" in folders:
@@ -47,7 +47,12 @@ def _splits(statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _classes(statistics: Mapping[str, Any], labels: list[str]) -> list[dict[str, Any]]:
+def _labels(statistics: Mapping[str, Any]) -> Iterable[str]:
+    """Those that a split has pictures of: the dataset that had them all is gone."""
+    return dict.fromkeys(label for of_split in statistics.values() for label in of_split["classes"])
+
+
+def _classes(statistics: Mapping[str, Any], labels: Iterable[str]) -> list[dict[str, Any]]:
     """A row a class; `share` of a count is its part of the split's largest class in percent."""
     largest = {name: max(split["classes"].values()) for name, split in statistics.items()}
     return [

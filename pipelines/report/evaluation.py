@@ -6,20 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from components.common.evaluation.metric_names import LOWER_IS_BETTER, TITLES
 from pipelines.report.artifacts import pictures, read_if_there
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "roc_auc": "ROC AUC, one versus rest",
-    "top_2": "Top-2 accuracy",
-    "cohen_kappa": "Cohen's kappa",
-    "ece": "Expected calibration error",
-    "majority_accuracy": "Always the most common class",
-}
-LOWER_IS_BETTER = ("log_loss", "ece")
 _NOT_UP_TO_ONE = ("log_loss",)
 
 _FIGURES = {
@@ -62,7 +51,7 @@ def metric_rows(metrics: Iterable[tuple[str, Mapping[str, float]]]) -> list[dict
     return [
         {
             **interval,
-            "name": NAMES.get(name, name.replace("_", " ")),
+            "name": TITLES.get(name, name.replace("_", " ")),
             "lower_is_better": name in LOWER_IS_BETTER,
             "up_to_one": name not in _NOT_UP_TO_ONE,
         }
@@ -102,7 +91,7 @@ def _comparison(comparison: dict[str, Any] | None) -> dict[str, Any] | None:
     if comparison is None:
         return None
     rows = [
-        {**row, "name": NAMES.get(name, name), "lower_is_better": name in LOWER_IS_BETTER}
+        {**row, "name": TITLES.get(name, name), "lower_is_better": name in LOWER_IS_BETTER}
         for name, row in comparison["metrics"].items()
     ]
     ends = (abs(row["difference"][end]) for row in rows for end in ("low", "high"))

@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 
 from components.common import tracking
 from components.common.evaluation import cached_predictions
-from components.common.evaluation.bootstrap import Interval
-from components.common.evaluation.predictions import read_predictions, write_predictions
-from components.common.files import read_json, write_json
+from components.common.evaluation.predictions import (
+    read_digests,
+    read_predictions,
+    write_predictions,
+)
+from components.common.files import file_digests, read_json, write_json
 from components.common.measurements import Measurement, write_measurements
 from components.evaluator import Evaluation, evaluate
 
@@ -62,7 +65,7 @@ def run(
         statistics = tmp_path / "statistics"
         statistics.mkdir(exist_ok=True)
         faces = [
-            Measurement(f"{split}{n}", 12, 12, 0.0, 0.0, "", "", int(n < 10), "")
+            Measurement(f"{split}{n}", 12, 12, 0.0, 0.0, f"digest{n}", "", int(n < 10), "")
             for split in splits
             for n in range(20)
         ]
@@ -86,16 +89,25 @@ def run(
 def champion(tmp_path: Path) -> Callable[..., Path]:
     """Publishes a champion that was right with all of the test pictures but some."""
 
-    def publish(wrong: int = 0, dataset: Mapping[str, Any] | None = None) -> Path:
+    def publish(
+        wrong: int = 0, dataset: Mapping[str, Any] | None = None, digest: str = "digest"
+    ) -> Path:
         version = tmp_path / "serving" / "3"
-        known = {"name": "made", "labels": LABELS, "digest": "of long ago"}
-        manifest = {"dataset": known | (dataset or {}), "evaluation": {"split": "test"}}
-        write_json(version / "mien_manifest.json", manifest)
+        version.mkdir(parents=True, exist_ok=True)
         said = np.arange(20) % 2 ^ (np.arange(20) < wrong)
         probabilities = (np.eye(2)[said] * 0.8 + 0.1).astype(np.float32)
         ids = [f"test{n}" for n in range(20)]
         path = version / "mien_predictions.csv"
-        write_predictions(path, ids, np.arange(20) % 2, probabilities)
+        digests = [f"{digest}{n}" for n in range(20)]
+        write_predictions(path, ids, np.arange(20) % 2, probabilities, digests)
+        (version / "saved_model.pb").write_bytes(b"")
+        manifest = {
+            "dataset": {"name": "made", "labels": LABELS, "digest": "of long ago"}
+            | (dataset or {}),
+            "evaluation": {"split": "test"},
+            "files": {path.name: file_digests(version)[path.name]},
+        }
+        write_json(version / "mien_manifest.json", manifest)
         return version
 
     return publish
@@ -104,7 +116,8 @@ def champion(tmp_path: Path) -> Callable[..., Path]:
 def test_a_good_model_is_blessed(run: Run, tmp_path: Path) -> None:
     evaluation = run(("train", "validation", "test"), thresholds={"accuracy": 0.9})
     assert evaluation.blessed
-    assert evaluation.metrics["accuracy"] == Interval(1.0, 1.0, 1.0)
+    # 20 of 20 are right, and the 20th root of 0.025 is as far down as that is likely.
+    assert evaluation.metrics["accuracy"] == (1, pytest.approx(0.025 ** (1 / 20)), 1)
     assert evaluation.warnings == []
     blessing = read_json(tmp_path / "blessing" / "blessing.json")
     assert blessing == {"blessing": "BLESSED", "reasons": evaluation.reasons}
@@ -150,7 +163,7 @@ def test_every_number_names_the_split_that_was_judged(
     assert (written.pop("split"), written.pop("images")) == (judged, 20)
     assert written.pop("test_read", None) == ("now" if judged == "test" else None)
     assert set(written) == {f"{judged}/{name}" for name in evaluation.metrics}
-    assert written[f"{judged}/accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert written[f"{judged}/accuracy"] == evaluation.metrics["accuracy"]._asdict()
 
 
 def test_the_test_split_is_read_once_a_model(
@@ -178,6 +191,24 @@ def test_each_class_has_its_rates_with_intervals(run: Run, tmp_path: Path) -> No
     assert 0.5 < happy["roc_auc"] < 1
 
 
+def test_the_rates_of_a_class_without_a_mistake_are_as_sure_as_its_pictures_are_many(
+    run: Run, tmp_path: Path
+) -> None:
+    run()
+    sad = read_json(tmp_path / "evaluation" / "classes.json")[0]
+    for rate in ("precision", "recall"):
+        assert sad[rate] == {"value": 1, "low": pytest.approx(0.025 ** (1 / 10)), "high": 1}
+
+
+def test_a_class_that_is_never_right_has_rates_that_may_be_more_than_0(
+    run: Run, tmp_path: Path
+) -> None:
+    run(wrong=20)
+    sad = read_json(tmp_path / "evaluation" / "classes.json")[0]
+    for rate in ("precision", "recall"):
+        assert sad[rate] == {"value": 0, "low": 0, "high": pytest.approx(1 - 0.025 ** (1 / 10))}
+
+
 def test_slices_tell_where_the_mistakes_are(run: Run, tmp_path: Path) -> None:
     run(wrong=5)
     slices = read_json(tmp_path / "evaluation" / "slices.json")
@@ -203,6 +234,8 @@ def test_predictions_and_the_figures_are_written(run: Run, tmp_path: Path) -> No
     predictions = read_predictions(tmp_path / "evaluation" / "predictions.csv")
     assert list(predictions) == [f"test{n}" for n in range(20)]
     assert [np.argmax(row) for row in predictions.values()] == [0, 1] * 10
+    digests = read_digests(tmp_path / "evaluation" / "predictions.csv")
+    assert digests == {f"test{n}": f"digest{n}" for n in range(20)}
     np.testing.assert_allclose([sum(row) for row in predictions.values()], 1, atol=1e-6)
     for name in FIGURES:
         assert cv2.imread(str(tmp_path / "evaluation" / f"{name}.png")).std() > 0
@@ -270,6 +303,16 @@ def test_a_champion_that_says_nothing_of_these_pictures_is_no_reason_to_bless(
     assert not evaluation.blessed
     assert "was judged on other data: its name was fer2013" in evaluation.reasons[0]
     assert "push once without evaluator.not_worse_than_champion" in evaluation.reasons[0]
+    assert not (tmp_path / "evaluation" / "comparison.json").exists()
+
+
+def test_a_champion_of_other_pictures_by_the_same_names_is_no_reason_to_bless(
+    run: Run, champion: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = champion(digest="of another folder")
+    evaluation = run(champion=other, not_worse_than_champion={"accuracy": 1.0})
+    assert not evaluation.blessed
+    assert "is known to be tested on none of these pictures: push once" in evaluation.reasons[0]
     assert not (tmp_path / "evaluation" / "comparison.json").exists()
 
 

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
-import requests
 
-from components import infra_validator
 from components.common.evaluation.predictions import read_predictions, write_predictions
 from components.common.export import export_saved_model
 from components.common.files import read_json, write_json
+from components.common.model_server import ServerDidNotStartError
 from components.common.recipe import Recipe
-from components.infra_validator import ServerDidNotStartError, validate_infra
+from components.infra_validator import validate_infra
 from tuning.heads import with_class_probabilities
 
 ROOT = Path(__file__).parents[2]
@@ -37,16 +36,26 @@ def candidate(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Candidate:
     folder = tmp_path_factory.mktemp("infra")
-    pixels, labels = bright_or_dark(12)
+    return _write_candidate(folder, tiny_classifier, write_transformed, *bright_or_dark(12))
+
+
+def _write_candidate(
+    folder: Path,
+    tiny_classifier: Callable[..., keras.Model],
+    write_transformed: Callable[..., Path],
+    pixels: Any,
+    labels: Any,
+) -> Candidate:
     examples = write_transformed(folder / "examples", {"test": (pixels, labels)}, LABELS)
-    classifier = tiny_classifier((12, 12, 1), 2)
+    size = pixels.shape[1:]
+    classifier = tiny_classifier(size, 2)
     export_saved_model(
-        classifier, Recipe(12, 12, 1, None), LABELS, pixels[:1], folder / "model" / "saved_model"
+        classifier, Recipe(*size, None), LABELS, pixels[:1], folder / "model" / "saved_model"
     )
     write_json(folder / "evaluation" / "metrics.json", {"split": "test"})
     write_predictions(
         folder / "evaluation" / "predictions.csv",
-        [f"test{n}" for n in range(12)],
+        [f"test{n}" for n in range(len(pixels))],
         labels,
         with_class_probabilities(classifier).predict(pixels, verbose=0),
     )
@@ -126,17 +135,24 @@ def test_a_broken_export_is_reported_with_the_servers_own_words(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_that_lets_the_first_request_wait_is_asked_again(
+def test_a_machines_proxy_is_not_asked(
     candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It listens before it imports TensorFlow, which may take longer than one request waits.
-    get, waited = requests.get, []
-
-    def slow_get(*arguments: Any, **keywords: Any) -> requests.Response:
-        if not waited:
-            waited.append(True)
-            raise requests.ReadTimeout("nothing was read in time")
-        return get(*arguments, **keywords)
-
-    monkeypatch.setattr(infra_validator.requests, "get", slow_get)
+    for name in ("NO_PROXY", "no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert run(candidate, tmp_path)["infra_blessing"] == "BLESSED"
+
+
+def test_more_pictures_than_one_message_holds_are_compared(
+    tiny_classifier: Callable[..., keras.Model],
+    write_transformed: Callable[..., Path],
+    noise: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    # As float32 they are 35 MB; the server takes 32 MiB at a time.
+    pixels, labels = noise(0, 24, 350, 350, 3), np.zeros(24, np.int64)
+    large = _write_candidate(tmp_path, tiny_classifier, write_transformed, pixels, labels)
+    verdict = validate_infra(*large, tmp_path / "out", examples=24, tolerance=1e-5)
+    assert (verdict["infra_blessing"], verdict["images"]) == ("BLESSED", 24)

@@ -95,6 +95,7 @@ def test_models_get_the_next_version_and_the_same_model_keeps_its_own(
         "reason": "blessed",
         "alias": "champion",
         "warnings": [],
+        "unregistered": False,
     }
 
 
@@ -282,13 +283,14 @@ def test_the_registry_follows_the_folder(
     monkeypatch.setattr(
         registry, "register_missing", lambda mlflow, base: told.extend(versions(base))
     )
-    assert run(models[0]).warnings == ()
+    pushed = run(models[0])
+    assert (pushed.unregistered, pushed.warnings) == (False, ())
     assert told == ["1", "alias"]
     manifest = json.loads((base / "1" / "mien_manifest.json").read_text())
     assert manifest["mlflow_run_id"] == "run7"
 
 
-def test_without_an_answer_of_mlflow_it_is_published_and_says_what_to_do(
+def test_without_an_answer_of_mlflow_it_is_published_and_that_is_known(
     run: Callable[..., Pushed],
     models: list[Path],
     base: Path,
@@ -297,6 +299,6 @@ def test_without_an_answer_of_mlflow_it_is_published_and_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(tracking, "tell", lambda call: False)
     pushed = run(models[0])
-    assert pushed.warnings == ("version 1 was not registered in MLflow: `mien models sync` does",)
+    assert (pushed.unregistered, pushed.warnings) == (True, ())
     assert versions(base) == {"1"}
     assert told == []

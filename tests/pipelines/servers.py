@@ -14,7 +14,10 @@ from typing import Literal
 
 from deploy.flink.processes import free_ports
 
-Fault = Literal["", "fails", "hangs", "loses answers"]
+Fault = Literal["", "fails", "hangs", "slow", "loses answers"]
+
+SLOW = 1.2
+"""Seconds until a slow server answers."""
 
 
 @contextmanager
@@ -61,6 +64,7 @@ class Front:
 
     def start(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        self._server.daemon_threads = False  # What was asked is passed on before it is stopped.
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
@@ -76,8 +80,8 @@ def _handler(front: Front) -> type[BaseHTTPRequestHandler]:
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = front.fault
-            if fault == "hangs":
-                front.released.wait(60)
+            if fault in ("hangs", "slow"):
+                front.released.wait(60 if fault == "hangs" else SLOW)
             status, answer = 500, b"it failed"
             if fault != "fails":
                 status, answer = self._ask(body)

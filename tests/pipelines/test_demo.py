@@ -10,9 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from components.common.pictures.images import decode_image
 from deploy.flink.processes import free_ports
+from tests.deploy.golden import photograph
 from tests.pipelines.runs import MIEN
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
@@ -41,6 +43,16 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two faces, side by side."""
     path = tmp_path_factory.mktemp("pictures") / "two.png"
     cv2.imwrite(str(path), np.hstack([draw_face(0), draw_face(1)]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def phones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A face below on a high wall, as a phone stores it: on its side."""
+    wall = Image.new("RGB", (320, 560), (128, 128, 128))
+    wall.paste(Image.fromarray(np.ascontiguousarray(draw_face(0)[..., ::-1])), (40, 300))
+    path = tmp_path_factory.mktemp("phones") / "phone.jpg"
+    path.write_bytes(photograph(wall, 6))
     return path
 
 
@@ -98,12 +110,28 @@ def test_a_picture_shows_each_face_with_its_probabilities(page: Any, picture: Pa
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+def test_the_box_is_on_the_face_of_a_photograph_that_its_phone_stored_on_its_side(
+    page: Any, phones: Path
+) -> None:
+    page.get_by_label("Choose a picture").set_input_files(phones)
+    page.get_by_role("table", name="The face").wait_for()
+    shown = page.evaluate("[picture.naturalWidth, picture.naturalHeight]")
+    assert shown == [320, 560]
+    assert page.locator("#boxes").get_attribute("viewBox") == "0 0 320 560"
+    box = page.locator("#boxes rect")
+    left, top, side = (float(box.get_attribute(name)) for name in ("x", "y", "width"))
+    assert 40 < left < left + side < 280
+    assert 300 < top < top + side < 540
+
+
 def test_the_camera_shows_the_face_that_it_sees_until_it_is_stopped(page: Any) -> None:
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("table", name="The face").wait_for()
     left, top = (float(page.locator("#boxes rect").get_attribute(name)) for name in "xy")
     assert 190 < left < 440
     assert 110 < top < 360
+    # It is read aloud whenever it changes: numbers would at every frame.
+    assert re.fullmatch(r"\w+", page.inner_text("#status"))
     page.get_by_role("button", name="Stop the camera").click()
     assert page.evaluate("document.querySelector('video').srcObject.active") is False
 
@@ -116,9 +144,15 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
     assert reached == ["file", "camera"]
 
 
-def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
+def test_what_is_no_picture_is_said_until_the_next_one_is_looked_at(
+    page: Any, picture: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.png").write_text("no picture")
     page.get_by_label("Choose a picture").set_input_files(tmp_path / "notes.png")
     alert = page.locator("#error:not(:empty)")
     alert.wait_for()
     assert alert.inner_text() == "no picture: wanted JPEG, PNG or BMP"
+    page.route("**/faces", lambda _: None)  # Which now takes its time.
+    page.get_by_label("Choose a picture").set_input_files(picture)
+    assert page.inner_text("#status") == "Looking…"
+    assert page.inner_text("#error") == ""

@@ -260,4 +260,38 @@ def test_sync_says_what_it_registered_and_fails_where_it_cannot(
     monkeypatch.setattr(registry, "register_missing", fail)
     status, _, err = mien("sync")
     assert status == 1
-    assert err.endswith("tries again: no route\n")
+    assert err.endswith("tries again: faces: no route\n")
+
+
+def test_a_model_that_cannot_be_registered_keeps_no_other_from_it(
+    mien: Mien, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_version(root, "masks", 1)
+
+    def register_missing(mlflow: object, base: Path) -> list[int]:
+        if base.name == "faces":
+            raise ValueError("torn")
+        return [1]
+
+    monkeypatch.setattr(registering, "_mlflow", lambda root: None)
+    monkeypatch.setattr(registry, "register_missing", register_missing)
+    monkeypatch.setattr(registry, "set_aliases", lambda mlflow, base: [])
+    status, _, err = mien("sync")
+    assert status == 1
+    assert "masks: version 1 is registered\n" in err
+    assert err.endswith("tries again: faces: torn\n")
+
+
+@pytest.mark.xdist_group("registry")
+def test_to_look_takes_no_alias_from_another_root_and_to_promote_does(
+    mien: Mien, root: Path, registered: Callable[[], dict[str, str]]
+) -> None:
+    client = mlflow.MlflowClient()
+    theirs = client.create_model_version(
+        "faces", "file:///theirs", tags={"serving_version": "7", "mien.model_digest": "d7"}
+    )
+    client.set_registered_model_alias("faces", "champion", theirs.version)
+    assert mien("list")[2] == ""
+    assert registered() == {"champion": "7", "challenger": "3"}
+    settled = registering.move_aliases(root, [root / "serving" / "faces"])
+    assert settled == (["faces: the registry's champion is now version 2"], "")

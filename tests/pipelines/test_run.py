@@ -304,7 +304,7 @@ def test_a_damaged_tracking_database_costs_the_record_and_not_the_run(
     options = ("--root", tmp_path, "--until", "example_validator")
     finished = mien("run", tiny_config, *options, env=environment)
     assert finished.returncode == 0, finished.stderr
-    assert "MLflow does not answer; what it is to be told lies in" in finished.stdout
+    assert "MLflow was not told all; what it is still to be told lies in" in finished.stdout
 
 
 def test_without_a_tracking_server_the_run_goes_on_and_says_so(

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from components.common.publishing.serving import HELD
 from pipelines import store
 from pipelines.store import Cause, Execution
 
@@ -92,12 +93,12 @@ def test_a_published_folder_outside_is_verified_like_the_rest(tmp_path: Path) ->
     version = tmp_path / "serving" / "1"
     version.mkdir(parents=True)
     (version / "saved_model.pb").write_text("graph")
-    make(tmp_path, cause(), pushed_model=str(version))
+    make(tmp_path, cause(), version_dir=str(version))
     assert store.find(tmp_path, cause())[0]
     (version / "saved_model.pb").write_text("grap")
     assert store.find(tmp_path, cause()) == (
         None,
-        f"its stored output was damaged: {version} is gone or changed",
+        f"the version that it pushed, {version}, is gone or changed",
     )
 
 
@@ -147,9 +148,25 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints(
 def test_a_version_that_is_not_the_newest_any_more_is_pushed_again(tmp_path: Path) -> None:
     version = tmp_path / "serving" / "1"
     version.mkdir(parents=True)
-    make(tmp_path, cause(), pushed_model=str(version))
+    make(tmp_path, cause(), version_dir=str(version))
     (tmp_path / "serving" / "2").mkdir()
     assert store.find(tmp_path, cause()) == (None, "version 2 was pushed after its version 1")
+
+
+def test_a_version_that_is_held_back_need_not_be_the_newest(tmp_path: Path) -> None:
+    version = tmp_path / "serving" / HELD / "1"
+    version.mkdir(parents=True)
+    make(tmp_path, cause(), version_dir=str(version))
+    version.with_name("2").mkdir()
+    assert store.find(tmp_path, cause())[0]
+
+
+def test_a_manifest_that_cannot_be_read_costs_no_other_execution(tmp_path: Path) -> None:
+    whole = make(tmp_path, cause())
+    (make(tmp_path, cause(inputs={})).folder / "manifest.json").write_text('{"cause": ')
+    other = cause(parameters={"trainer": {"epochs": 2}})
+    assert store.find(tmp_path, other) == (None, "parameter trainer.epochs was 3, is 2")
+    assert store.executions(tmp_path, "trainer") == [whole.folder]
 
 
 def test_killed_between_the_manifest_and_the_rename(tmp_path: Path) -> None:

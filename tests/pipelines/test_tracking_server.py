@@ -6,14 +6,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from components.common.tracking_queue import PATIENCE
-from pipelines.mlflow_runs import CATCHING_UP
+from components.common import tracking
+from components.common.tracking.tracking_queue import PATIENCE
+from pipelines.mlflow_runs import CATCHING_UP, parent_run
 from tests.pipelines.servers import Fault, Front, mlflow_server
 from tests.pipelines.tracked import EPOCHS, KILLED_IN, told, track
 
@@ -108,12 +110,16 @@ def test_a_server_that_fails_for_a_while_has_all_of_it_once(
     assert told(client, fault) == undisturbed
 
 
-@pytest.mark.parametrize("fault", ["down", "hangs"])
+@pytest.mark.parametrize("fault", ["down", "hangs", "slow"])
 def test_a_server_that_does_not_answer_costs_five_seconds_and_the_next_run_tells_it_all(
-    front: Front, client: Any, undisturbed: dict[str, Any], tmp_path: Path, fault: str
+    front: Front,
+    client: Any,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    fault: Literal["down", "hangs", "slow"],
 ) -> None:
-    if fault == "hangs":
-        front.fault = "hangs"
+    if fault != "down":
+        front.fault = fault
         front.start()
     assert seconds_of_run(tmp_path, fault) < PATIENCE + SLACK
     front.stop()
@@ -127,6 +133,19 @@ def test_a_server_that_does_not_answer_costs_five_seconds_and_the_next_run_tells
     assert list((tmp_path / "tracking").glob("*/*")) == []
     before, after = (start_time(client, run_id) for run_id in (fault, f"after {fault}"))
     assert after - before > 1000 * PATIENCE
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_a_server_that_turns_slow_is_not_asked_request_by_request(
+    front: Front, tmp_path: Path
+) -> None:
+    front.start()
+    with parent_run(tmp_path, "tiny", "turns slow", {}) as run_id:
+        started = time.monotonic()
+        front.fault = "slow"
+        tracking.log_metrics({"loss": 1.0})
+        assert not tracking.tell(lambda mlflow: [mlflow.get_run(run_id) for _ in range(9)])
+    assert time.monotonic() - started < PATIENCE + SLACK
 
 
 def start_time(client: Any, run_id: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common import tracking
-from components.common.trial_runs import trial_runs
+from components.common.tracking.trial_runs import trial_runs
 from pipelines.mlflow_runs import parent_run
 from tuning.sweep.trials import Trial
 

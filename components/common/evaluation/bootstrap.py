@@ -1,4 +1,4 @@
-"""Bootstrap intervals (Efron & Tibshirani 1993, chapter 13) of all metrics at once.
+"""Bootstrap resamples (Efron & Tibshirani 1993, chapter 13) of all metrics at once.
 
 A resample is a weight for each picture: how often it was drawn. Every metric is a function of
 weighted sums, so that many resamples are one product of matrices; the numbers are those that
@@ -15,24 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.evaluation.calibration import BINS, bins_of
+from components.common.evaluation.intervals import Values
 
-Values = NDArray[np.float64]
-
-CONFIDENCE = 0.95
 _WEIGHTS_AT_A_TIME = 2_000_000
-_BIASED = frozenset({"ece"})
-"""Distances from 0 grow with every noise: a resample's lie above the value, by the noise it adds.
-
-What they lie above it on average is taken off (Efron & Tibshirani 1993, chapter 10).
-"""
-
-
-class Interval(NamedTuple):
-    """A metric with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Resampled(NamedTuple):
@@ -48,29 +33,25 @@ class Resampled(NamedTuple):
     classes: dict[str, Values]
 
 
-def interval(name: str, value: float, resampled: Values) -> Interval:
-    """The percentile interval of a metric; without resamples it is the value alone."""
-    found = resampled[np.isfinite(resampled)]
-    if not len(found):
-        return Interval(value, value, value)
-    if name in _BIASED:
-        found = np.maximum(found - (found.mean() - value), 0)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+def _drawn_together(subjects: Sequence[str]) -> NDArray[np.int64]:
+    """Numbers what is drawn, [n]: pictures with the same number are drawn together.
+
+    Those of a subject; where one is not known, or all pictures are of one, each picture by itself.
+    """
+    by_subject = all(subjects) and len(set(subjects)) > 1
+    return np.unique(subjects, return_inverse=True)[1] if by_subject else np.arange(len(subjects))
 
 
 def draw_weights(subjects: Sequence[str], *, resamples: int, seed: int) -> Iterator[Values]:
     """Yields how often each picture is in each resample, float64 [some resamples, n].
 
     Args:
-        subjects: [n]; unless all are known, each picture is drawn by itself.
+        subjects: [n]; see `_drawn_together`.
         resamples: how many in all.
         seed: the same gives the same draws.
     """
     rng = np.random.default_rng(seed)
-    by_subject = all(subjects)
-    groups = np.unique(subjects, return_inverse=True)[1] if by_subject else np.arange(len(subjects))
+    groups = _drawn_together(subjects)
     number = int(groups.max(initial=-1)) + 1
     at_a_time = max(1, _WEIGHTS_AT_A_TIME // max(len(subjects), 1))
     for start in range(0, resamples, at_a_time):

@@ -45,7 +45,17 @@ def predict_once(
     Raises:
         NoModelError: there is no model in its folder.
     """
-    return _predict_once(model, transformed_examples, name, split, cache)
+    shards = read_shards(transformed_examples)[name]
+    asked = json.dumps([sha256_file(model_file(model)), shards], sort_keys=True)
+    path = cache / f"{hashlib.sha256(asked.encode()).hexdigest()}.npy"
+    kept = _read(path, len(split))
+    if kept is not None:
+        return Predicted(kept, before=True)
+    probabilities = load_classifier(model)(split)
+    cache.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part, part.open("wb") as file:
+        np.save(file, probabilities)
+    return Predicted(probabilities, before=False)
 
 
 def predict_mirrored_once(
@@ -53,19 +63,13 @@ def predict_mirrored_once(
 ) -> Predicted:
     """The probabilities of the mirror images of a split's pictures; see `predict_once`."""
     mirrored = Split(split.images[:, :, ::-1], *split[1:])
-    return _predict_once(model, transformed_examples, name, mirrored, cache / "mirrored")
+    return predict_once(model, transformed_examples, name, mirrored, cache / "mirrored")
 
 
-def _predict_once(
-    model: Path, transformed_examples: Path, name: str, split: Split, cache: Path
-) -> Predicted:
-    shards = read_shards(transformed_examples)[name]
-    asked = json.dumps([sha256_file(model_file(model)), shards], sort_keys=True)
-    path = cache / f"{hashlib.sha256(asked.encode()).hexdigest()}.npy"
-    before = path.exists()
-    if not before:
-        probabilities = load_classifier(model)(split)
-        cache.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part, part.open("wb") as file:
-            np.save(file, probabilities)
-    return Predicted(np.load(path), before)
+def _read(path: Path, count: int) -> NDArray[np.float32] | None:
+    """What is kept of so many pictures; None where nothing is, or what a power cut left of it."""
+    try:
+        kept = np.load(path)
+    except (OSError, EOFError, ValueError):
+        return None
+    return kept if kept.ndim == 2 and len(kept) == count else None

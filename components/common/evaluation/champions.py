@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.evaluation.predictions import read_predictions
+from components.common.evaluation.predictions import read_digests, read_predictions
 from components.common.files import read_json, sha256_file
-from components.common.publishing.serving import MANIFEST, PREDICTIONS, read_versions
+from components.common.publishing.serving import MANIFEST, PREDICTIONS, damage, read_versions
 
 CURE = "push once without evaluator.not_worse_than_champion"
 
@@ -25,10 +25,12 @@ class Champion(NamedTuple):
     Attributes:
         version: its number.
         predictions: probabilities by the ids of its own test split.
+        digests: of the pictures that had these ids.
     """
 
     version: int
     predictions: dict[str, list[float]]
+    digests: dict[str, str]
 
 
 def champion_folder(base_path: Path, version: int | None = None) -> Path | None:
@@ -62,12 +64,15 @@ def read_champion(folder: Path, dataset: Mapping[str, Any], split: str) -> Champ
         split: the name of the split that the candidate is judged on.
 
     Raises:
-        NotComparableError: it has no predictions, or of another dataset, or of other classes, or of
-            another split: of train, where there was no other, it knew the answers.
+        NotComparableError: it has no predictions, or is damaged, or was judged on another dataset,
+            or other classes, or another split: of train, where there was no other, it knew the
+            answers.
     """
     version = int(folder.name)
     if not (folder / PREDICTIONS).is_file():
         raise NotComparableError(f"the champion (version {version}) has no {PREDICTIONS}: {CURE}")
+    if wrong := damage(folder):
+        raise NotComparableError(f"the champion (version {version}) is damaged: {wrong}: {CURE}")
     manifest = read_json(folder / MANIFEST)
     judged = {**manifest["dataset"], "judged split": manifest["evaluation"]["split"]}
     wanted = {**dataset, "judged split": split}
@@ -77,4 +82,5 @@ def read_champion(folder: Path, dataset: Mapping[str, Any], split: str) -> Champ
                 f"the champion (version {version}) was judged on other data: its {name} was "
                 f"{judged.get(name)}, is {wanted.get(name)}: {CURE}"
             )
-    return Champion(version, read_predictions(folder / PREDICTIONS))
+    path = folder / PREDICTIONS
+    return Champion(version, read_predictions(path), read_digests(path))

@@ -1,13 +1,15 @@
 """A candidate against the champion, on the pictures that both were tested on."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from components.common.evaluation.bootstrap import Interval, interval, resample
+from components.common.evaluation.bootstrap import resample
 from components.common.evaluation.champions import CURE, Champion, NotComparableError
+from components.common.evaluation.intervals import Interval, percentile_interval
 from components.common.evaluation.metrics import NOT_OF_A_MODEL, measure
 from components.common.records import Split
 
@@ -50,6 +52,7 @@ class Comparison(NamedTuple):
 
 def compare(
     split: Split,
+    digests: Sequence[str],
     probabilities: NDArray[np.float32],
     champion: Champion,
     *,
@@ -60,19 +63,22 @@ def compare(
 
     Args:
         split: the candidate's.
+        digests: of its original pictures, [n], "" where it is not known. An id comes from a file's
+            name, which another picture may have by now.
         probabilities: the candidate's, float32 [n, classes].
-        champion: whose predictions are looked up by id.
+        champion: whose predictions are looked up by id, and taken where the digests agree.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
         NotComparableError: no picture is in both.
     """
-    rows = [row for row, name in enumerate(split.ids) if name in champion.predictions]
+    pictures = enumerate(zip(split.ids, digests, strict=True))
+    rows = [row for row, (name, digest) in pictures if champion.digests.get(name) == digest]
     if not rows:
         raise NotComparableError(
-            f"the champion (version {champion.version}) was tested on none of these pictures: "
-            f"{CURE}"
+            f"the champion (version {champion.version}) is known to be tested on none of these "
+            f"pictures: {CURE}"
         )
     labels, subjects = split.labels[rows], [split.subjects[row] for row in rows]
     theirs = np.array([champion.predictions[split.ids[row]] for row in rows], np.float32)
@@ -86,7 +92,7 @@ def compare(
         if name in of_champion and name not in NOT_OF_A_MODEL:
             difference = candidate[name] - of_champion[name]
             differences = ours_resampled[name] - theirs_resampled[name]
-            bounds = interval("difference", difference, differences)
+            bounds = percentile_interval("difference", difference, differences)
             metrics[name] = Difference(candidate[name], of_champion[name], bounds)
     return Comparison(champion.version, len(rows), metrics, _mcnemar(labels, *sides))
 

@@ -16,7 +16,6 @@ Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
 Metric = Callable[[Labels, Probabilities], float]
 
-LOWER_IS_BETTER = frozenset({"log_loss", "ece"})
 NOT_OF_A_MODEL = frozenset({"majority_accuracy"})
 """Metrics of the labels alone."""
 

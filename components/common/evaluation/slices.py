@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.evaluation.bootstrap import Interval, interval, resample_mean
+from components.common.evaluation.bootstrap import resample_mean
+from components.common.evaluation.intervals import Interval, interval
 from components.common.measurements import Measurement
 from components.common.records import Split
 
@@ -94,8 +95,6 @@ def _thirds(numbers: NDArray[np.float64], names: Sequence[str]) -> dict[str, Row
 def _accuracy(
     rows: Rows, right: NDArray[np.bool_], split: Split, resamples: int, seed: int
 ) -> Interval:
-    """With its interval over subjects; of one subject alone, over the pictures."""
     subjects = [split.subjects[row] for row in np.flatnonzero(rows)]
-    groups = subjects if len(set(subjects)) > 1 else [""] * len(subjects)
-    resampled = resample_mean(right[rows], groups, resamples=resamples, seed=seed)
-    return interval("accuracy", float(right[rows].mean()), resampled)
+    resampled = resample_mean(right[rows], subjects, resamples=resamples, seed=seed)
+    return interval("accuracy", float(right[rows].mean()), resampled, len(subjects))

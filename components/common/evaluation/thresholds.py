@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from components.common.evaluation.bootstrap import Interval
 from components.common.evaluation.comparison import Comparison
-from components.common.evaluation.metrics import LOWER_IS_BETTER
+from components.common.evaluation.intervals import Interval
+from components.common.evaluation.metric_names import LOWER_IS_BETTER
 
 _ROUNDING = 1e-9
 """0.91 - 0.9 is more than 0.01 to a computer."""

@@ -7,7 +7,20 @@ from numpy.typing import NDArray
 
 from components.common.pictures import images
 from components.common.pictures.faces import FaceNotFoundError, crop_face
+from components.common.pictures.picture_files import upright
 from components.common.recipe import Recipe
+
+
+def decode_for(recipe: Recipe, encoded: bytes) -> NDArray[np.uint8]:
+    """What the recipe is applied to, uint8 RGB [h, w, 3]: upright where a face is cut out.
+
+    A whole picture stays as it is stored, since the served graph knows no EXIF either.
+
+    Raises:
+        UndecodableImageError: it cannot be decoded.
+    """
+    image = images.decode_image(encoded)
+    return upright(image, encoded) if recipe.face_crop else image
 
 
 def apply_recipe(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
@@ -35,7 +48,7 @@ def apply_to_encoded(
     if recipe.face_crop is None:
         size = recipe.height, recipe.width, recipe.channels
         return list(images.decode_and_fit(encoded, *size)) if encoded else []
-    return [_or_error(images.decode_image(one), recipe) for one in encoded]
+    return [_or_error(decode_for(recipe, one), recipe) for one in encoded]
 
 
 def _or_error(image: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8] | FaceNotFoundError:

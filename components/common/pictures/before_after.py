@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from components.common import figures
 from components.common.examples import Example, read_images
-from components.common.pictures import images, landmarks
-from components.common.pictures.applying import apply_recipe
+from components.common.pictures import landmarks
+from components.common.pictures.applying import apply_recipe, decode_for
 from components.common.pictures.augmentation import Augmentation, augment, draw
 from components.common.recipe import Recipe
 
@@ -36,7 +36,7 @@ def draw_before_after(
         augmentation: what the copies differ in; None: there are none.
     """
     kept = [i for i, row in enumerate(table) if row.split == "train" and row.id not in reasons]
-    before = _decoded(examples, table, kept[:COLUMNS])
+    before = _decoded(examples, table, kept[:COLUMNS], recipe)
     after = [apply_recipe(image, recipe) for image in before]
     sheet = {"before": before, "after": after}
     if recipe.landmarks != "none":
@@ -49,12 +49,12 @@ def draw_before_after(
         ]
     for reason in sorted(set(reasons.values()) - {"undecodable"}):
         of_reason = (i for i, row in enumerate(table) if reasons.get(row.id) == reason)
-        sheet[reason] = _decoded(examples, table, islice(of_reason, COLUMNS))
+        sheet[reason] = _decoded(examples, table, islice(of_reason, COLUMNS), recipe)
     figures.contact_sheet(sheet, path, columns=COLUMNS)
 
 
 def _decoded(
-    examples: Path, table: Sequence[Example], indices: Iterable[int]
+    examples: Path, table: Sequence[Example], indices: Iterable[int], recipe: Recipe
 ) -> list[NDArray[np.uint8]]:
     pictures = read_images(examples, table, list(indices))
-    return [images.decode_image(encoded) for _, encoded in pictures]
+    return [decode_for(recipe, encoded) for _, encoded in pictures]

@@ -7,19 +7,6 @@ earlier mien did not write is left out.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-METRICS = {
-    "accuracy": ("Accuracy", "share of images whose most probable class is right"),
-    "majority_accuracy": ("Accuracy of the commonest class", "always said, without a look"),
-    "balanced_accuracy": ("Balanced accuracy", "mean of the classes' recalls"),
-    "macro_f1": ("Macro F1", "mean of the classes' F1"),
-    "top_2": ("Top-2 accuracy", "the right class is one of the two most probable"),
-    "cohen_kappa": ("Cohen's kappa", "agreement beyond chance; 0 is chance, 1 is perfect"),
-    "roc_auc": ("ROC AUC", "one class against the rest, mean over classes"),
-    "log_loss": ("Log loss", "of the probabilities; less is better"),
-    "ece": ("Calibration error", "probability against accuracy (ECE); less is better"),
-}
-"""Title and meaning of the Evaluator's metrics, in the order of a table."""
-
 _METHODS = {
     "auto": "by person where all are known, else each class alike",
     "official": "as the dataset's authors did",
@@ -38,8 +25,14 @@ def headline(manifest: Mapping[str, Any], name: str) -> dict[str, float] | None:
 
 
 def interval(metric: Mapping[str, float]) -> str:
-    """`0.912 (0.880 to 0.941)`."""
+    """`0.912 (0.880 to 0.941)`; an interval without width says nothing, and is left out."""
+    if not _width(metric):
+        return f"{metric['value']:.3f}"
     return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+
+
+def _width(metric: Mapping[str, float]) -> float:
+    return metric["high"] - metric["low"]
 
 
 def summary(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -49,10 +42,10 @@ def summary(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield "It was pushed without an evaluation."
         return
     evaluation = manifest["evaluation"]
+    within = f" (95 % interval {_percent(accuracy['low'])} to {_percent(accuracy['high'])})"
     yield (
         f"Of {evaluation['images']:,} images of the {evaluation['split']} split it names "
-        f"{_percent(accuracy['value'])} right (95 % interval "
-        f"{_percent(accuracy['low'])} to {_percent(accuracy['high'])})."
+        f"{_percent(accuracy['value'])} right{within if _width(accuracy) else ''}."
     )
     if macro_f1 is not None:
         yield f"Macro F1 is {interval(macro_f1)}."
@@ -93,10 +86,11 @@ def limits(manifest: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) ->
             "or in choosing the model, and flatter it."
         )
     if accuracy and (images := evaluation["images"]):
-        points = 100 * (accuracy["high"] - accuracy["low"])
+        points = 100 * _width(accuracy)
+        wide = f", and its 95 % interval is {points:.2g} points wide" if points else ""
         yield (
             f"{images:,} images were judged: one more or fewer right moves the accuracy by "
-            f"{100 / images:.2g} points, and its 95 % interval is {points:.2g} points wide."
+            f"{100 / images:.2g} points{wide}."
         )
     if few := [f"{row['label']} ({row['images']})" for row in classes if row["images"] < _FEW]:
         yield f"Classes judged on fewer than {_FEW} images: {', '.join(few)}."

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from components.common.evaluation.metric_names import MEANINGS, TITLES
 from components.common.files import read_json
 from components.common.publishing import card_words
 
@@ -46,7 +47,7 @@ def render_card(manifest: Mapping[str, Any], evaluation: Path, reasons: Sequence
         summary=" ".join(card_words.summary(manifest)),
         limits=list(card_words.limits(manifest, classes)),
         split=split and card_words.how_split(split, data.get("train", {}).get("subjects")),
-        titles={name: title for name, (title, _) in card_words.METRICS.items()},
+        titles=TITLES,
     )
 
 
@@ -62,11 +63,10 @@ def code(value: Any) -> Markup:
 
 
 def _metrics(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = {name: card_words.headline(manifest, name) for name in card_words.METRICS}
     return [
-        {"title": title, "meaning": meaning, "value": card_words.interval(metric)}
-        for name, (title, meaning) in card_words.METRICS.items()
-        if (metric := found[name])
+        {"title": title, "meaning": MEANINGS[name], "value": card_words.interval(metric)}
+        for name, title in TITLES.items()
+        if (metric := card_words.headline(manifest, name))
     ]
 
 

@@ -4,16 +4,19 @@ The folder decides what is served, so it is changed first and the registry follo
 `register_missing` makes a registry version of each version folder, `set_aliases` moves `champion`
 to the one that is served and `challenger` to the newest that is held back. Both do nothing where
 nothing differs, so that they can be done again after a failure or a kill. `mlflow` is the module:
-it takes seconds to import, so who calls has it.
+it takes seconds to import, so who calls has it. An alias is one, also where several roots push to
+one server: it is of the root that pushed, promoted or rolled back last.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from components.common.files import combined_digest, read_json
+from components.common import tracking
+from components.common.files import combined_digest
 from components.common.publishing import card_words
-from components.common.publishing.serving import MANIFEST, read_versions
+from components.common.publishing.model_card import escape
+from components.common.publishing.serving import lock, read_manifest, read_versions
 
 SERVING_VERSION = "serving_version"
 MODEL_DIGEST = "mien.model_digest"
@@ -35,14 +38,28 @@ def registered_versions(mlflow: Any, base_path: Path) -> dict[int, Any]:
 def _is_of(version_dir: Path, tags: Mapping[str, str]) -> bool:
     """Whether a registry version is of this folder, and not of another root's with its number."""
     digest = tags.get(MODEL_DIGEST)  # An earlier mien wrote none.
-    return not digest or digest == _digest(_manifest(version_dir))
+    return not digest or digest == _digest(read_manifest(version_dir))
+
+
+def register(base_path: Path) -> bool:
+    """Registers what is missing and moves the aliases; false where MLflow does not answer.
+
+    In the run that is open; where none is, there is nobody to tell.
+    """
+
+    def call(mlflow: Any) -> None:
+        with lock(base_path):
+            register_missing(mlflow, base_path)
+            set_aliases(mlflow, base_path)
+
+    return tracking.active_run() is None or tracking.tell(call)
 
 
 def register_missing(mlflow: Any, base_path: Path) -> list[int]:
     """Registers the version folders that the registry lacks; returns their numbers."""
     there = registered_versions(mlflow, base_path)
     folders = read_versions(base_path).folders()
-    missing = [n for n, folder in folders.items() if n not in there and _manifest(folder)]
+    missing = [n for n, folder in folders.items() if n not in there and read_manifest(folder)]
     for number in missing:
         _register(mlflow, base_path.name, folders[number])
     return missing
@@ -54,24 +71,52 @@ def set_aliases(mlflow: Any, base_path: Path) -> list[str]:
     The caller holds the folder's lock. An alias whose folder is gone, or is not registered, is
     removed: better none than one that leads to a model that is not served.
     """
-    name, client = base_path.name, mlflow.MlflowClient()
+    return [_move(mlflow, base_path.name, move) for move in _moves(mlflow, base_path)]
+
+
+def set_own_aliases(mlflow: Any, base_path: Path) -> list[str]:
+    """As `set_aliases`, without those that lead to a version of another root."""
+    moves = _moves(mlflow, base_path)
+    return [_move(mlflow, base_path.name, move) for move in moves if move.is_own]
+
+
+class _Move(NamedTuple):
+    """An alias that is not in step.
+
+    Attributes:
+        alias: its name.
+        number: the folder's, None where it is to be removed.
+        target: the number of the registry's version.
+        is_own: whether it leads nowhere by now, or to a version of this folder.
+    """
+
+    alias: str
+    number: int | None
+    target: str | None
+    is_own: bool
+
+
+def _moves(mlflow: Any, base_path: Path) -> Iterator[_Move]:
     there, versions = registered_versions(mlflow, base_path), read_versions(base_path)
     if not there:
-        return []
-    aliases = client.get_registered_model(name).aliases
+        return
+    aliases = mlflow.MlflowClient().get_registered_model(base_path.name).aliases
+    own = {None, *(str(version.version) for version in there.values())}
     wanted = {"champion": versions.champion, "challenger": versions.challenger}
-    changes = []
     for alias, number in wanted.items():
+        now = str(aliases[alias]) if alias in aliases else None
         target = str(there[number].version) if number in there else None
-        if target == (str(aliases[alias]) if alias in aliases else None):
-            continue
-        if target is None:
-            client.delete_registered_model_alias(name, alias)
-            changes.append(f"the registry's {alias} is removed")
-        else:
-            client.set_registered_model_alias(name, alias, target)
-            changes.append(f"the registry's {alias} is now version {number}")
-    return changes
+        if now != target:
+            yield _Move(alias, number, target, now in own)
+
+
+def _move(mlflow: Any, name: str, move: _Move) -> str:
+    client = mlflow.MlflowClient()
+    if move.target is None:
+        client.delete_registered_model_alias(name, move.alias)
+        return f"the registry's {move.alias} is removed"
+    client.set_registered_model_alias(name, move.alias, move.target)
+    return f"the registry's {move.alias} is now version {move.number}"
 
 
 def _register(mlflow: Any, name: str, version_dir: Path) -> None:
@@ -82,7 +127,7 @@ def _register(mlflow: Any, name: str, version_dir: Path) -> None:
 
     from components.common.pictures import images
 
-    manifest = _manifest(version_dir)
+    manifest = read_manifest(version_dir)
     recipe = manifest["recipe"]
     shape = (recipe["height"], recipe["width"], recipe["channels"])
     # Left to itself MLflow takes 20 s to infer these.
@@ -133,7 +178,7 @@ def description(manifest: Mapping[str, Any]) -> str:
     config = manifest.get("origin", {}).get("config")
     return "\n\n".join(
         [
-            f"Facial expressions: {', '.join(manifest['labels'])}.",
+            f"Facial expressions: {', '.join(map(escape, manifest['labels']))}.",
             " ".join(card_words.summary(manifest)),
             f"Trained on {images_of}`{dataset}`" + (f" by config `{config}`." if config else "."),
             f"Served as version {version}: `mien serve {name}`. The model card is "
@@ -142,12 +187,6 @@ def description(manifest: Mapping[str, Any]) -> str:
             "(AI Act, Art. 5(1)(f)).",
         ]
     )
-
-
-def _manifest(version_dir: Path) -> dict[str, Any]:
-    """The version's manifest; empty where it is of another origin."""
-    path = version_dir / MANIFEST
-    return read_json(path) if path.exists() else {}
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ A version is served, or held back, by one rename, which a killed process did or 
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
@@ -77,6 +77,25 @@ def read_versions(base_path: Path) -> Versions:
 def lock(base_path: Path) -> FileLock:
     """Held while versions come, go or move; the operating system's: a killed process has none."""
     return FileLock(base_path / ".lock")
+
+
+def is_held(version_dir: Path) -> bool:
+    """Whether a version is held back."""
+    return version_dir.parent.name == HELD
+
+
+def base_path_of(version_dir: Path) -> Path:
+    """The folder of the model that a version is one of."""
+    return version_dir.parent.parent if is_held(version_dir) else version_dir.parent
+
+
+def read_manifest(version_dir: Path) -> dict[str, Any]:
+    """What a version is; empty where it has no manifest, or none that can be read."""
+    try:
+        manifest = read_json(version_dir / MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def damage(version_dir: Path) -> str:

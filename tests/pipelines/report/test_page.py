@@ -114,6 +114,33 @@ def test_what_is_gone_from_the_store_is_left_out(make_run: MakeRun) -> None:
     assert "evaluation" in sections(html)
 
 
+@pytest.mark.parametrize("step", TRAINING)
+def test_a_page_is_written_whichever_step_is_gone_from_the_store(
+    make_run: MakeRun, step: str
+) -> None:
+    root, run = make_run()
+    shutil.rmtree(root / "store" / step)
+    lost = {"tuner": "search", "trainer": "training", "evaluator": "evaluation"}.get(step)
+    assert {"steps", "data", "search", "evaluation"} - {lost} <= {*sections(page(root, run))}
+
+
+def test_without_the_examples_the_classes_are_those_of_the_statistics(make_run: MakeRun) -> None:
+    root, run = make_run()
+    shutil.rmtree(root / "store" / "example_gen")
+    told = text(page(root, run))
+    assert "sad 6 6" in told
+    assert "Dataset digest" not in told
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_another_execution_that_is_damaged_costs_no_page(make_run: MakeRun, name: str) -> None:
+    root, run = make_run()
+    damaged = root / "store" / "trainer" / name / "manifest.json"
+    damaged.parent.mkdir()
+    damaged.write_text('{"cause": ')
+    assert "expression_net with 12,345 parameters" in page(root, run)
+
+
 def test_the_config_the_seeds_and_the_versions_are_there(make_run: MakeRun) -> None:
     root, run = make_run()
     folder = root / "runs" / RUN_ID

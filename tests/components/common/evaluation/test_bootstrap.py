@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.common.evaluation.bootstrap import (
-    Interval,
-    Values,
-    draw_weights,
-    interval,
-    resample,
-    resample_mean,
-)
+from components.common.evaluation.bootstrap import draw_weights, resample, resample_mean
+from components.common.evaluation.intervals import Interval, Values, percentile_interval
 from components.common.evaluation.metrics import measure, measure_classes
 
 
@@ -36,7 +30,10 @@ def intervals(
     subjects = subjects or [""] * len(labels)
     drawn = resample(labels, probabilities, subjects, resamples=300, seed=seed)
     values = measure(labels, probabilities)
-    return {name: interval(name, value, drawn.metrics[name]) for name, value in values.items()}
+    return {
+        name: percentile_interval(name, value, drawn.metrics[name])
+        for name, value in values.items()
+    }
 
 
 def drawn_rows(weights: Values) -> list[NDArray[np.int64]]:
@@ -77,6 +74,13 @@ def test_where_one_person_is_not_known_pictures_are_drawn() -> None:
     np.testing.assert_array_equal(weights.sum(axis=1), 3)
 
 
+def test_where_all_pictures_are_of_one_person_pictures_are_drawn() -> None:
+    labels, probabilities = guesses(40, 3, right=0.6)
+    found = intervals(labels, probabilities, ["anna"] * 40)
+    assert all(of.low < of.high for of in found.values())
+    assert found == intervals(labels, probabilities)
+
+
 def test_many_pictures_are_drawn_in_parts_and_none_is_lost() -> None:
     parts = list(draw_weights([""] * 900_000, resamples=5, seed=0))
     assert [len(part) for part in parts] == [2, 2, 1]
@@ -96,7 +100,7 @@ def test_the_interval_of_a_mean_is_the_normal_one_where_there_are_many_pictures(
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.15)
 
 
-def test_a_perfect_model_has_an_interval_without_width() -> None:
+def test_all_resamples_of_a_perfect_model_are_perfect() -> None:
     labels = np.arange(30) % 3
     found = intervals(labels, np.eye(3, dtype=np.float32)[labels])
     assert found["accuracy"] == found["macro_f1"] == found["roc_auc"] == (1, 1, 1)
@@ -108,7 +112,7 @@ def test_a_class_that_few_people_show_is_not_wrong_where_they_are_not_drawn() ->
     people = [f"person{n // 2}" for n in range(24)]
     resampled = resample(labels, np.eye(2, dtype=np.float32)[labels], people, resamples=300, seed=0)
     for rate in ("precision", "recall", "f1"):
-        assert interval(rate, 1.0, resampled.classes[rate][:, 1]) == (1, 1, 1)
+        assert percentile_interval(rate, 1.0, resampled.classes[rate][:, 1]) == (1, 1, 1)
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
@@ -136,8 +140,7 @@ def test_a_class_that_a_resample_lacks_makes_no_noise() -> None:
     assert all(np.isfinite(found["cohen_kappa"]))
 
 
-def test_without_resamples_an_interval_is_its_value() -> None:
-    assert interval("accuracy", 0.5, np.empty(0)) == (0.5, 0.5, 0.5)
+def test_without_resamples_there_are_no_values() -> None:
     labels, probabilities = guesses(10, 3, 0.5)
     nothing = resample(labels, probabilities, [""] * 10, resamples=0, seed=0)
     assert {len(values) for values in nothing.metrics.values()} == {0}

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from components.common.evaluation.cached_predictions import (
 )
 from components.common.evaluation.classifiers import NoModelError
 from components.common.records import load_split
+
+
+def _as_npy(values: NDArray[np.float32]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -52,6 +59,32 @@ def test_the_second_time_the_model_is_not_asked(
     assert (first.before, second.before) == (False, True)
     assert second.probabilities.dtype == np.float32
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:-20],
+        lambda whole: bytes(len(whole)),
+        lambda whole: whole[:7],
+        lambda whole: _as_npy(np.zeros((7, 3), np.float32)),
+        lambda whole: _as_npy(np.zeros(8, np.float32)),
+    ],
+    ids=["empty", "cut", "zeros", "no header", "of fewer pictures", "of another shape"],
+)
+def test_what_a_power_cut_left_is_asked_for_again(
+    ask: Callable[..., Predicted], tmp_path: Path, damaged: Callable[[bytes], bytes]
+) -> None:
+    first = ask()
+    (kept,) = (tmp_path / "predictions").glob("*.npy")
+    whole = kept.read_bytes()
+    kept.write_bytes(damaged(whole))
+    again = ask()
+    assert not again.before
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+    assert kept.read_bytes() == whole
+    assert ask().before
 
 
 def test_another_split_and_another_model_are_asked(

@@ -11,7 +11,7 @@ from components.common.evaluation.champions import (
     read_champion,
 )
 from components.common.evaluation.predictions import write_predictions
-from components.common.files import write_json
+from components.common.files import file_digests, write_json
 
 DATASET = {"name": "drawn_faces", "options": {"size": 64}, "labels": ["sad", "happy"]}
 
@@ -21,10 +21,14 @@ def publish(
 ) -> Path:
     """A version folder, with predictions of two pictures."""
     folder = base / str(version)
-    manifest = {"dataset": {**DATASET, **changed}, "evaluation": {"split": split}}
-    write_json(folder / "mien_manifest.json", manifest)
+    folder.mkdir(parents=True, exist_ok=True)
     probabilities = np.array([[sure, 1 - sure], [1 - sure, sure]], np.float32)
-    write_predictions(folder / "mien_predictions.csv", "ab", np.array([0, 1]), probabilities)
+    path = folder / "mien_predictions.csv"
+    write_predictions(path, "ab", np.array([0, 1]), probabilities, ["d1", "d2"])
+    (folder / "saved_model.pb").write_bytes(b"")
+    files = file_digests(folder)
+    manifest = {"dataset": {**DATASET, **changed}, "evaluation": {"split": split}, "files": files}
+    write_json(folder / "mien_manifest.json", manifest)
     return folder
 
 
@@ -59,6 +63,15 @@ def test_its_predictions_are_those_beside_it(tmp_path: Path) -> None:
     champion = read_champion(publish(tmp_path, 4), DATASET, "test")
     assert champion.version == 4
     assert champion.predictions["b"] == pytest.approx([0.1, 0.9])
+    assert champion.digests == {"a": "d1", "b": "d2"}
+
+
+def test_predictions_that_lost_a_row_are_not_comparable(tmp_path: Path) -> None:
+    folder = publish(tmp_path, 4)
+    path = folder / "mien_predictions.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(NotComparableError, match=r"is damaged: mien_predictions\.csv is not the"):
+        read_champion(folder, DATASET, "test")
 
 
 def test_one_without_predictions_is_not_comparable_and_the_cure_is_told(tmp_path: Path) -> None:

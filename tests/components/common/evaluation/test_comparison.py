@@ -1,4 +1,5 @@
 import json
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -20,11 +21,19 @@ def saying(classes: list[int]) -> NDArray[np.float32]:
 
 
 def against(
-    split: Split, ours: list[int], theirs: list[int], ids: list[str] | None = None
+    split: Split,
+    ours: list[int],
+    theirs: list[int],
+    ids: list[str] | None = None,
+    changed: Collection[str] = (),
 ) -> Comparison:
+    """Compares; the champion's test split had these ids, some of them for other pictures."""
     names = ids or split.ids
-    champion = Champion(3, dict(zip(names, saying(theirs).tolist(), strict=True)))
-    return compare(split, saying(ours), champion, resamples=400, seed=0)
+    predictions = dict(zip(names, saying(theirs).tolist(), strict=True))
+    digests = {name: f"{name} then" if name in changed else f"{name} now" for name in names}
+    now = [f"{name} now" for name in split.ids]
+    champion = Champion(3, predictions, digests)
+    return compare(split, now, saying(ours), champion, resamples=400, seed=0)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
@@ -62,9 +71,20 @@ def test_it_is_of_the_pictures_that_both_were_tested_on() -> None:
     assert "majority_accuracy" not in comparison.metrics  # Which no model can change.
 
 
-def test_without_a_common_picture_there_is_no_comparison() -> None:
-    with pytest.raises(NotComparableError, match=r"version 3\) was tested on none of these pict"):
-        against(split_of([0, 1]), [0, 1], [0, 1], ids=["other", "another"])
+def test_another_picture_by_the_same_name_is_another_picture() -> None:
+    comparison = against(split_of([0, 0, 0]), [0, 0, 1], [0, 1, 0], changed=["id0", "id2"])
+    assert comparison.images == 1
+    assert comparison.mcnemar[:2] == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("ids", "changed"), [(["other", "another"], []), (["id0", "id1"], ["id0", "id1"])]
+)
+def test_without_a_common_picture_there_is_no_comparison(
+    ids: list[str], changed: list[str]
+) -> None:
+    with pytest.raises(NotComparableError, match=r"version 3\) is known to be tested on none of"):
+        against(split_of([0, 1]), [0, 1], [0, 1], ids=ids, changed=changed)
 
 
 def test_what_both_find_hard_widens_no_interval() -> None:

@@ -60,10 +60,20 @@ def test_of_subjects_the_ten_worst_with_enough_pictures_are_told() -> None:
 
 
 def test_a_row_of_the_file() -> None:
-    slices = measure_slices(split_of(list(range(18))), np.ones(18, bool), {}, resamples=0, seed=0)
+    slices = measure_slices(split_of(list(range(18))), np.ones(18, bool), {}, resamples=9, seed=0)
     assert as_rows(slices)[0] == {
         "slice": "brightness",
         "value": "dark",
         "images": 6,
-        "accuracy": {"value": 1.0, "low": 1.0, "high": 1.0},
+        # Of six pictures without a mistake: the sixth root of 0.025.
+        "accuracy": {"value": 1.0, "low": pytest.approx(0.025 ** (1 / 6)), "high": 1.0},
     }
+
+
+def test_a_slice_without_a_mistake_has_the_bound_of_as_many_pictures() -> None:
+    people = [f"person{n % 2}" for n in range(18)]
+    split = split_of(list(range(18)), people)
+    slices = measure_slices(split, np.ones(18, bool), {}, resamples=9, seed=0)
+    lows = {of.slice: of.accuracy.low for of in slices}
+    assert lows["brightness"] == pytest.approx(0.025 ** (1 / 6))  # Three slices.
+    assert lows["subject"] == pytest.approx(0.025 ** (1 / 9))  # Two.

@@ -1,7 +1,7 @@
 import pytest
 
-from components.common.evaluation.bootstrap import Interval
 from components.common.evaluation.comparison import Comparison, Difference, McNemar
+from components.common.evaluation.intervals import Interval
 from components.common.evaluation.thresholds import judge_changes, judge_values
 
 METRICS = {"accuracy": Interval(0.9, 0.8, 1.0), "log_loss": Interval(0.4, 0.3, 0.5)}

@@ -1,7 +1,9 @@
+import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from components.common.pictures import images
 from components.common.pictures.applying import apply_recipe, apply_to_encoded
@@ -42,6 +44,19 @@ def test_a_picture_without_a_face_does_not_keep_the_others_from_their_crop(
     expected = apply_recipe(images.decode_image(face), recipe)
     np.testing.assert_array_equal(first, expected)
     np.testing.assert_array_equal(third, expected)
+
+
+def test_a_picture_is_turned_upright_where_its_face_is_cut_out_and_there_alone(
+    face_png: Callable[..., bytes],
+) -> None:
+    picture = images.decode_image(face_png("happy", 0))
+    on_its_side, exif, encoded = np.rot90(picture), Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(on_its_side).save(encoded, "PNG", exif=exif)
+    for face_crop, seen in ((FaceCrop(), picture), (None, on_its_side)):
+        recipe = Recipe(32, 28, 3, face_crop)
+        (pixels,) = apply_to_encoded([encoded.getvalue()], recipe)
+        np.testing.assert_array_equal(pixels, apply_recipe(seen, recipe))
 
 
 @pytest.mark.parametrize("face_crop", [None, FaceCrop()])

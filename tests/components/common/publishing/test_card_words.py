@@ -2,7 +2,13 @@ from typing import Any
 
 import pytest
 
-from components.common.publishing.card_words import headline, how_split, summary
+from components.common.publishing.card_words import (
+    headline,
+    how_split,
+    interval,
+    limits,
+    summary,
+)
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2, "seed": 5}
 
@@ -44,3 +50,24 @@ def test_a_model_without_an_evaluation_has_no_numbers() -> None:
     manifest = {"labels": ["sad", "happy"]}
     assert headline(manifest, "accuracy") is None
     assert list(summary(manifest)) == ["It was pushed without an evaluation."]
+
+
+def test_an_interval_without_width_is_not_said() -> None:
+    certain = {"value": 1.0, "low": 1.0, "high": 1.0}
+    evaluation = {"split": "test", "images": 5, "test/accuracy": certain, "test/macro_f1": certain}
+    manifest = {"labels": ["a", "b"], "dataset": {"name": "made"}, "evaluation": evaluation}
+    assert interval(certain) == "1.000"
+    said = " ".join([*summary(manifest), *limits(manifest, [])])
+    assert "it names 100.0 % right. Macro F1 is 1.000. " in said
+    assert "moves the accuracy by 20 points. " in said
+    assert "interval" not in said
+
+
+def test_an_interval_that_has_width_is_said() -> None:
+    within = {"value": 1.0, "low": 0.48, "high": 1.0}
+    evaluation = {"split": "test", "images": 5, "test/accuracy": within}
+    manifest = {"labels": ["a", "b"], "dataset": {"name": "made"}, "evaluation": evaluation}
+    assert interval(within) == "1.000 (0.480 to 1.000)"
+    said = " ".join([*summary(manifest), *limits(manifest, [])])
+    assert "it names 100.0 % right (95 % interval 48.0 % to 100.0 %). " in said
+    assert "moves the accuracy by 20 points, and its 95 % interval is 52 points wide. " in said

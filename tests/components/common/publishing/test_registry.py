@@ -19,6 +19,7 @@ from components.common.publishing.registry import (
     register_missing,
     registered_versions,
     set_aliases,
+    set_own_aliases,
     tags,
 )
 from components.common.publishing.serving import HELD, KERAS_MODEL, MANIFEST, promote, roll_back
@@ -170,8 +171,12 @@ def test_what_is_registered_is_not_registered_again(
 
 def enter(mlflow: Any, base: Path, *numbers: int) -> None:
     """Has the registry know versions, without their files."""
+    mlflow.MlflowClient().create_registered_model(base.name)
+    enter_versions(mlflow, base, *numbers)
+
+
+def enter_versions(mlflow: Any, base: Path, *numbers: int) -> None:
     client = mlflow.MlflowClient()
-    client.create_registered_model(base.name)
     for number in numbers:
         folder = base / str(number)
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -219,12 +224,55 @@ def test_a_version_of_another_root_is_not_taken_for_ours(
     assert list(registered_versions(mlflow, theirs)) == [1]
 
 
+def test_an_alias_that_another_root_has_is_taken_by_a_push_and_not_by_a_look(
+    mlflow: Any, base: Path, saved_model: Path, tmp_path: Path
+) -> None:
+    write_version(base, 1, saved_model)
+    write_version(base, 2, saved_model, held=True)
+    theirs = tmp_path / "theirs" / base.name
+    write_version(theirs, 1, saved_model)
+    enter(mlflow, base, 1)
+    assert set_own_aliases(mlflow, base) == ["the registry's champion is now version 1"]
+    enter_versions(mlflow, theirs, 1)
+    assert set_own_aliases(mlflow, theirs) == []
+    assert set_aliases(mlflow, theirs) == ["the registry's champion is now version 1"]
+    assert set_own_aliases(mlflow, base) == []
+    promote(base, 2)
+    enter_versions(mlflow, base, 2)
+    assert set_own_aliases(mlflow, base) == []
+    assert set_aliases(mlflow, base) == ["the registry's champion is now version 2"]
+
+
+def test_a_version_whose_manifest_is_torn_keeps_no_alias(
+    mlflow: Any, base: Path, saved_model: Path, aliases: Callable[[], dict[str, str]]
+) -> None:
+    for number in (1, 2):
+        write_version(base, number, saved_model)
+    enter(mlflow, base, 1, 2)
+    set_aliases(mlflow, base)
+    (base / "2" / MANIFEST).write_text('{"model": ')
+    roll_back(base)
+    assert set_aliases(mlflow, base) == ["the registry's champion is now version 1"]
+    assert aliases() == {"champion": "1"}
+    assert register_missing(mlflow, base) == []
+
+
 def test_a_version_of_another_maker_is_left_alone(
     mlflow: Any, base: Path, saved_model: Path
 ) -> None:
     shutil.copytree(saved_model, base / "1")
     assert register_missing(mlflow, base) == []
     assert set_aliases(mlflow, base) == []
+
+
+def test_a_label_is_text_and_no_markdown() -> None:
+    manifest = {
+        "model": "faces",
+        "version": 1,
+        "labels": ["*sad*", "<b>happy</b>"],
+        "dataset": {"name": "made", "digest": "d1"},
+    }
+    assert r"Facial expressions: \*sad\*, \<b\>happy\</b\>." in description(manifest)
 
 
 def test_what_an_earlier_mien_pushed_is_described_without_numbers() -> None:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from components.common.mlflow_sender import RefusedError, Sender
-from components.common.spool import Record, Spool
+from components.common.tracking.mlflow_sender import RefusedError, Sender
+from components.common.tracking.spool import Record, Spool
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,11 @@ class TrackingQueue:
         return thread
 
     def work(self) -> None:
-        """Sends until it is closed and nothing is left; then removes the spool."""
+        """Sends until it is closed and nothing is left; then removes the spool.
+
+        Raises:
+            OSError, ValueError: the spool cannot be read, or removed.
+        """
         pause = 0.0
         while record := self._next():
             try:
@@ -112,7 +116,8 @@ class TrackingQueue:
         try:
             server_id = self.sender.send(record, self.spool)
         except RefusedError as error:
-            log.warning("MLflow refuses a record, the run goes on without it: %s", error)
+            kept = self.spool.set_aside(record)
+            log.warning("MLflow refuses a record, which is kept in %s: %s", kept, error)
             server_id = None
         self._mark_sent(server_id, time.monotonic() - started)
 
@@ -136,7 +141,7 @@ class TrackingQueue:
     def _fail(self, error: Exception, pause: float) -> None:
         with self._changed:
             if not self._outage:
-                log.warning("MLflow does not answer, what it is told is kept: %s", error)
+                log.warning("MLflow failed, what it is told is kept and sent again: %s", error)
             self._outage = True
             closing, time_to_try = self._closing, time.monotonic() + pause
             # When it is closed it tries once more at once.

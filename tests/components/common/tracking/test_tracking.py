@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from components.common import tracking
-from components.common.tracking import TrackedRun, entered
-from tests.components.common.told import Told
+from components.common.tracking import TrackedRun, entered, tracking_queue
+from tests.components.common.tracking.told import Told
 
 
 def log_everything(folder: Path) -> None:
@@ -108,6 +108,21 @@ def test_a_child_run_that_raises_is_failed_and_says_why(told: Told) -> None:
     assert error["rows"] == [["mien.error", "ZeroDivisionError: nothing to divide by"]]
     assert end["status"] == "FAILED"
     assert tracking.active_run() is None
+
+
+def test_a_server_whose_answers_are_slow_is_asked_nothing_that_is_waited_for(
+    told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracking_queue, "PROMPT", 0.0)
+    done: list[Any] = []
+    with entered(TrackedRun(told, "parent", {})):
+        told._patience = 20.0
+        monkeypatch.setattr(told.sender, "send", lambda *_: "theirs")
+        told.start()
+        assert not tracking.tell(done.append)
+        assert told.drain()
+    assert done == []
+    assert "MLflow does not answer in time" in caplog.text
 
 
 def test_what_needs_an_answer_is_left_out_where_there_is_none(

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from components.common.spool import Spool, left_behind
+from components.common.tracking.spool import Spool, left_behind, set_damaged_aside
+from tests.components.common.tracking.full_disk import FullDisk
 
 
 def records(count: int) -> list[dict[str, str | int]]:
@@ -56,12 +57,57 @@ def test_lines_that_a_kill_tore_are_left_out(tmp_path: Path) -> None:
     assert read_all(Spool(tmp_path / "s")) == [1, 2]
 
 
-def test_only_what_no_living_process_writes_is_left_behind(tmp_path: Path) -> None:
+def test_a_full_disk_gives_no_run_the_id_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "s")
+    for run in ("a", "b"):
+        spool.append({"op": "start", "run": run})
+    with monkeypatch.context() as full:
+        full.setattr(spool, "_sent", FullDisk(spool._sent))
+        with pytest.raises(OSError, match="No space left on device"):
+            spool.mark_sent("id of a")
+    for run in ("a", "b"):
+        assert spool.next_unsent() == {"op": "start", "run": run}
+        spool.mark_sent(f"id of {run}")
+    spool.close()
+    assert Spool(tmp_path / "s").ids == {"a": "id of a", "b": "id of b"}
+
+
+def test_the_spool_of_a_living_process_is_not_opened(tmp_path: Path) -> None:
     living, dead = Spool(tmp_path / "2"), Spool(tmp_path / "1")
     dead.close()
-    assert [spool.folder.name for spool in left_behind(tmp_path)] == ["1"]
+    first, second = left_behind(tmp_path)
+    Spool(first).close()
     with pytest.raises(Timeout):
-        Spool(living.folder)
+        Spool(second)
+    assert living.folder == second
+
+
+@pytest.mark.parametrize("file", ["records.jsonl", "sent.jsonl"])
+def test_a_spool_that_a_power_cut_damaged_is_set_aside(tmp_path: Path, file: str) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(records(1)[0])
+    spool.close()
+    (spool.folder / file).write_bytes(bytes(512) + b"\n")
+    with pytest.raises(ValueError, match=r"decode|Expecting value"):
+        Spool(spool.folder).next_unsent()
+    assert set_damaged_aside(spool.folder).name == "s.damaged"
+    assert list(left_behind(tmp_path)) == []
+
+
+def test_what_is_refused_is_kept_beside_with_its_file_and_the_runs_id(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spools" / "s")
+    spool.ids["r"] = "theirs"
+    (tmp_path / "plot.png").write_text("pixels")
+    record = {"op": "artifact", "run": "r", "path": spool.copy(tmp_path / "plot.png")}
+    kept = spool.set_aside(record)
+    assert spool.set_aside(record) == kept  # Killed before it was marked.
+    spool.remove()
+    assert (kept / record["path"]).read_text() == "pixels"
+    lines = (kept / "records.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == 2 * [{**record, "run_id": "theirs"}]
+    assert list(left_behind(kept.parent)) == []
 
 
 def test_what_was_sent_is_removed_with_its_files(tmp_path: Path) -> None:

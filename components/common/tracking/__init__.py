@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.tracking_queue import PATIENCE, TrackingQueue
+from components.common.tracking.tracking_queue import PATIENCE, TrackingQueue
 
 log = logging.getLogger(__name__)
 
@@ -165,8 +165,9 @@ def tell(call: Callable[[Any], object]) -> bool:
     run = active_run()
     if run is None:
         return False
-    if not run.queue.drain() or not run_id():
-        log.warning("MLflow does not answer, the run goes on without what it was to do")
+    # Where answers are slow all may be sent, and each request of `call` would wait for its own.
+    if not run.queue.drain() or run.queue.outage or not run_id():
+        log.warning("MLflow does not answer in time, the run goes on without what it was to do")
         return False
     import mlflow
 

@@ -1,9 +1,9 @@
 import pytest
 
-from components.common import system_metrics as module
-from components.common.system_metrics import system_metrics
 from components.common.tracking import TrackedRun
-from tests.components.common.told import Told
+from components.common.tracking import system_metrics as module
+from components.common.tracking.system_metrics import system_metrics
+from tests.components.common.tracking.told import Told
 
 
 class FakeMonitor:

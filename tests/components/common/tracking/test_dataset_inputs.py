@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset_inputs import log_split
 from components.common.files import write_json
 from components.common.tracking import TrackedRun, entered
-from tests.components.common.told import Told
+from components.common.tracking.dataset_inputs import log_split
+from tests.components.common.tracking.told import Told
 
 
 @pytest.fixture

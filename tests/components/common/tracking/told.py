@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.common.mlflow_sender import Sender
-from components.common.spool import Spool
-from components.common.tracking_queue import TrackingQueue
+from components.common.tracking.mlflow_sender import Sender
+from components.common.tracking.spool import Spool
+from components.common.tracking.tracking_queue import TrackingQueue
 
 
 class Told(TrackingQueue):

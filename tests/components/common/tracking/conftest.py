@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.common.told import Told
+from tests.components.common.tracking.told import Told
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from components.common.tracking import TrackedRun, entered
-from components.common.trial_runs import trial_runs
-from tests.components.common.told import Told
+from components.common.tracking.trial_runs import trial_runs
+from tests.components.common.tracking.told import Told
 from tuning.sweep.trials import Trial
 
 BEGUN = Trial("3", "RUNNING", None, {"width": 8, "tuner/epochs": 9}, [], attempts=[[50.0, 50.0]])

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from components.common import tracking_queue
-from components.common.mlflow_sender import RefusedError
-from components.common.spool import Record, Spool
-from components.common.tracking_queue import TrackingQueue
+from components.common.tracking import tracking_queue
+from components.common.tracking.mlflow_sender import RefusedError
+from components.common.tracking.spool import Record, Spool
+from components.common.tracking.tracking_queue import TrackingQueue
+from tests.components.common.tracking.full_disk import FullDisk
 
 
 class FakeSender:
@@ -117,8 +118,8 @@ def test_after_an_outage_the_next_one_is_waited_for_again(
     assert sender.taken == [0, 1, 2, 3]
 
 
-def test_what_a_server_will_never_take_does_not_stop_the_rest(
-    queue: TrackingQueue, sender: FakeSender, caplog: pytest.LogCaptureFixture
+def test_what_a_server_will_never_take_is_kept_and_does_not_stop_the_rest(
+    queue: TrackingQueue, sender: FakeSender, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sender.error = RefusedError("a parameter has another value")
     queue.start()
@@ -128,7 +129,8 @@ def test_what_a_server_will_never_take_does_not_stop_the_rest(
     put(queue, 1)
     assert queue.close()
     assert sender.taken == [1]
-    assert "a parameter has another value" in caplog.text
+    assert f"{tmp_path / 'spool.refused'}: a parameter has another value" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["spool.refused"]
 
 
 def test_what_was_not_sent_waits_for_the_next_process(
@@ -152,22 +154,10 @@ def test_a_full_disk_costs_the_record_and_neither_the_training_nor_the_next_reco
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    records = queue.spool._records
-
-    class FullDisk:
-        """Takes half of a line, and says so, as a file system does."""
-
-        def write(self, line: bytes) -> int:
-            return records.write(line[: len(line) // 2])
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(records, name)
-
     put(queue, 1)
-    monkeypatch.setattr(queue.spool, "_records", FullDisk())
-    with caplog.at_level(logging.WARNING):
+    with monkeypatch.context() as full, caplog.at_level(logging.WARNING):
+        full.setattr(queue.spool, "_records", FullDisk(queue.spool._records))
         put(queue, 2)
-    monkeypatch.setattr(queue.spool, "_records", records)
     put(queue, 3)
     assert "No space left on device" in caplog.text
     queue.start()

@@ -2,12 +2,13 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.common.spool import Record, Spool
+from components.common.tracking.spool import Record, Spool
 
 LOCAL_ID = "mien.local_id"
 """The tag by which a run is found that was created, and whose id never came back."""
@@ -17,6 +18,9 @@ _DIGEST_CHARACTERS = 36
 
 _TRY_AGAIN = {401, 403, 408, 429}
 """HTTP's refusals that another try may not meet: of who asks, or of when."""
+
+_TRIES = 5
+"""Of one kind of record, in a row, while the server takes another: with the pauses, 12 s."""
 
 
 class RefusedError(Exception):
@@ -38,6 +42,7 @@ class Sender:
         self._name = experiment
         self._artifacts = artifacts
         self._making = threading.Lock()
+        self._failures: Counter[str] = Counter()
 
     @cached_property
     def client(self) -> Any:
@@ -71,14 +76,32 @@ class Sender:
         """
         experiment = self.experiment()
         try:
-            if record["op"] == "start":
-                return self._start(experiment, record, spool.ids)
-            self._log(spool.ids[record["run"]], record, spool.folder)
-            return None
+            server_id = self._tell(experiment, record, spool)
         except Exception as error:
-            if _is_final(error):
+            if _is_final(error) or self._fails_alone(experiment, record["op"]):
                 raise RefusedError(f"{type(error).__name__}: {error}") from error
             raise
+        self._failures[record["op"]] = 0
+        return server_id
+
+    def _fails_alone(self, experiment: str, kind: str) -> bool:
+        """Says whether it is this kind of record that fails, and not the server.
+
+        A server whose artifact store is broken takes all the rest. It is asked to write: one with a
+        locked database, or a full disk, still reads.
+        """
+        try:
+            self.client.set_experiment_tag(experiment, "mien.takes_records", "yes")
+        except Exception:  # whatever the databases behind MLflow raise
+            return False
+        self._failures[kind] += 1
+        return self._failures[kind] >= _TRIES
+
+    def _tell(self, experiment: str, record: Record, spool: Spool) -> str | None:
+        if record["op"] == "start":
+            return self._start(experiment, record, spool.ids)
+        self._log(spool.ids[record["run"]], record, spool.folder)
+        return None
 
     def _start(self, experiment: str, record: Record, ids: Mapping[str, str]) -> str:
         found = self.client.search_runs(
@@ -135,6 +158,7 @@ def _is_final(error: Exception) -> bool:
     elif isinstance(error, HTTPError) and error.response is not None:
         status = error.response.status_code
     else:
-        # A run that was refused has no id, and a file may have been removed by hand.
-        return isinstance(error, KeyError | FileNotFoundError)
+        # A run that was refused has no id, a file may have been removed by hand, and the client of
+        # an artifact store (boto3) may not be installed.
+        return isinstance(error, KeyError | FileNotFoundError | ImportError)
     return 400 <= status < 500 and status not in _TRY_AGAIN

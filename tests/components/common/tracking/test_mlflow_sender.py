@@ -1,5 +1,8 @@
 """Records to MLflow's own store on sqlite."""
 
+import logging
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,9 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
-from components.common.mlflow_sender import RefusedError, Sender
-from components.common.spool import Record, Spool
+from components.common.tracking.mlflow_sender import RefusedError, Sender
+from components.common.tracking.spool import Record, Spool
+from components.common.tracking.tracking_queue import TrackingQueue
 
 START: Record = {"op": "start", "run": "a", "parent": None, "name": "tiny", "tags": {}, "at": 1000}
 
@@ -117,6 +121,7 @@ def http_error(status: int) -> requests.HTTPError:
         (http_error(503), requests.HTTPError),
         (http_error(401), requests.HTTPError),
         (http_error(413), RefusedError),
+        (ModuleNotFoundError("No module named 'boto3'"), RefusedError),
     ],
 )
 @pytest.mark.usefixtures("run_id")
@@ -127,12 +132,83 @@ def test_what_a_server_may_take_later_is_not_refused(
     expected: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    once_more = Sender(sender.uri, "faces", None)
+    monkeypatch.setattr(once_more.client, "set_terminated", failing(error))
+    with pytest.raises(expected):
+        once_more.send(of_a("end", status="FINISHED"), spool)
+
+
+def failing(error: Exception) -> Callable[..., None]:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(sender.client, "set_terminated", fail)
-    with pytest.raises(expected):
-        sender.send(of_a("end", status="FINISHED"), spool)
+    return fail
+
+
+def send_until_refused(sender: Sender, record: Record, spool: Spool) -> int:
+    """Sends a record up to twenty times; says how often it was to be tried again."""
+    for tries in range(20):
+        try:
+            sender.send(record, spool)
+        except RefusedError:
+            return tries
+        except Exception:
+            continue
+    return 20
+
+
+@pytest.mark.usefixtures("run_id")
+def test_an_artifact_store_that_stays_broken_is_given_up_while_the_server_takes_the_rest(
+    sender: Sender, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spool.folder / "plot.png").write_text("pixels")
+    broken = Sender(sender.uri, "faces", None)
+    monkeypatch.setattr(broken.client, "log_artifact", failing(PermissionError("read-only")))
+    artifact = of_a("artifact", path="plot.png")
+    assert send_until_refused(broken, artifact, spool) == 4
+    assert send_until_refused(broken, artifact, spool) == 0  # The next one is not waited for.
+    monkeypatch.setattr(broken.client, "log_artifact", lambda *_: None)
+    broken.send(artifact, spool)
+    monkeypatch.setattr(broken.client, "log_artifact", failing(PermissionError("read-only")))
+    assert send_until_refused(broken, artifact, spool) == 4
+
+
+@pytest.mark.usefixtures("run_id")
+def test_what_fails_while_the_server_takes_nothing_is_never_given_up(
+    sender: Sender, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = Sender(sender.uri, "faces", None)
+    for writing in ("log_batch", "set_experiment_tag"):
+        monkeypatch.setattr(locked.client, writing, failing(MlflowException("database is locked")))
+    record = of_a("metrics", rows=[["loss", 0.5, 2000, 1]])
+    assert send_until_refused(locked, record, spool) == 20
+
+
+def test_without_the_client_of_an_artifact_store_metrics_and_the_end_are_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    sender: Sender,
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    spool = Spool(tmp_path / "s")
+    queue = TrackingQueue(spool, Sender(sender.uri, "on s3", "s3://faces/mlflow"))
+    (tmp_path / "plot.png").write_text("pixels")
+    for record in (
+        {**START, "run": "a"},
+        of_a("artifact", path=spool.copy(tmp_path / "plot.png")),
+        of_a("metrics", rows=[["loss", 0.5, 2000, 1]]),
+        of_a("end", status="FINISHED"),
+    ):
+        queue.put(record)
+    queue.close_when_sent()
+    with caplog.at_level(logging.WARNING):
+        queue.work()
+    run = sender.client.get_run(spool.ids["a"])
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 0.5})
+    assert "boto3" in caplog.text
+    (kept,) = tmp_path.glob("s.refused/files/*/plot.png")
+    assert kept.read_text() == "pixels"
 
 
 def test_an_experiment_that_was_deleted_is_restored(sender: Sender, spool: Spool) -> None:

@@ -1,7 +1,8 @@
 """Records on disk until MLflow has them: append-only, so that a killed process loses none.
 
 A folder holds `records.jsonl`, a line a record; `sent.jsonl`, a line for each of them that was
-sent; and `files/`, copies of the artifacts. A process holds its lock as long as it lives.
+sent; and `files/`, copies of the artifacts. A process holds its lock as long as it lives. Beside it
+may lie what the server will not take, `<folder>.refused`, and what cannot be read, `.damaged`.
 """
 
 import errno
@@ -11,12 +12,16 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 Record = dict[str, Any]
+
+_REFUSED = ".refused"
+_DAMAGED = ".damaged"
 
 
 class Spool:
@@ -33,6 +38,7 @@ class Spool:
         Raises:
             filelock.Timeout: a living process writes to it.
             OSError: the folder cannot be written.
+            ValueError: what was sent cannot be read: it is damaged.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -55,22 +61,19 @@ class Spool:
                 self.ids[record["run"]] = server_id
 
     def append(self, record: Record) -> None:
-        """Keeps a record, whole or not at all; it is on disk when this returns.
+        """Keeps a record, whole or not at all; a killed process does not lose it, a power cut may.
 
         Raises:
             OSError: the disk is full.
         """
-        line = json.dumps(record).encode() + b"\n"
-        end = self._records.seek(0, os.SEEK_END)
-        try:
-            if self._records.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            self._records.truncate(end)
-            raise
+        _append(self._records, record)
 
     def next_unsent(self) -> Record | None:
-        """The oldest record that was not sent, or None; the same one until it is marked."""
+        """The oldest record that was not sent, or None; the same one until it is marked.
+
+        Raises:
+            ValueError: it cannot be read: it is damaged.
+        """
         position = self._unread.tell()
         line = self._unread.readline()
         self._unread.seek(position)
@@ -78,11 +81,15 @@ class Spool:
         return json.loads(line) if line.endswith(b"\n") else None
 
     def mark_sent(self, server_id: str | None) -> None:
-        """Says that the oldest unsent record was sent, and what the server calls its run."""
+        """Says that the oldest unsent record was sent, and what the server calls its run.
+
+        Raises:
+            OSError: the disk is full; the record is still unsent.
+        """
+        _append(self._sent, server_id)
         record = json.loads(self._unread.readline())
         if server_id:
             self.ids[record["run"]] = server_id
-        self._sent.write(json.dumps(server_id).encode() + b"\n")
 
     def copy(self, path: Path) -> str:
         """Copies a file or a folder, which may be moved before it is sent; says where to, below."""
@@ -93,6 +100,18 @@ class Spool:
         else:
             shutil.copy(path, target)
         return target.relative_to(self.folder).as_posix()
+
+    def set_aside(self, record: Record) -> Path:
+        """Keeps a record that is refused, its run's id, and its file or folder; says where."""
+        folder = self.folder.with_name(self.folder.name + _REFUSED)
+        folder.mkdir(exist_ok=True)
+        if path := record.get("path"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # Removed by hand, or kept already and then killed.
+                (self.folder / path).rename(folder / path)
+        with (folder / "records.jsonl").open("ab", buffering=0) as file:
+            _append(file, {**record, "run_id": self.ids.get(record["run"])})
+        return folder
 
     def remove(self) -> None:
         """Removes the folder, at once and for good: half of it would be sent again."""
@@ -107,10 +126,26 @@ class Spool:
         self._lock.release()
 
 
-def left_behind(folder: Path) -> Iterator[Spool]:
-    """The spools in a folder that no living process writes to, the oldest first."""
+def _append(file: FileIO, content: object) -> None:
+    line = json.dumps(content).encode() + b"\n"
+    end = file.seek(0, os.SEEK_END)
+    try:
+        if file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        file.truncate(end)
+        raise
+
+
+def left_behind(folder: Path) -> Iterator[Path]:
+    """The folders of what was not sent, the oldest first, those of living processes among them."""
     for path in folder.glob(".*"):  # Sent, and killed while it was removed.
         shutil.rmtree(path, ignore_errors=True)
     for path in sorted(folder.glob("[!.]*")):
-        with suppress(Timeout, OSError):
-            yield Spool(path)
+        if path.suffix not in (_REFUSED, _DAMAGED):
+            yield path
+
+
+def set_damaged_aside(folder: Path) -> Path:
+    """Renames the folder of a spool that cannot be read, so that nobody tries again; says where."""
+    return folder.rename(folder.with_name(folder.name + _DAMAGED))
