@@ -127,7 +127,7 @@ def _ask_server(
 ) -> dict[str, NDArray[Any]]:
     """What a server of its own says of the images, a batch at a time."""
     batch = max(1, MAX_BATCH_BYTES // (4 * pixels[0].size))
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
             with model_server(MODEL_NAME, base_path, log) as server:
                 progress.say(f"asking for {len(pixels)} images by REST and gRPC")

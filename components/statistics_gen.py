@@ -32,6 +32,7 @@ from components.common.files import write_json
 from components.common.measurements import Measurement, read_measurements, write_measurements
 from components.common.pictures import images
 from components.common.pictures.faces import has_face
+from components.common.pictures.picture_files import upright
 from tfds_builders.files import remove_parts, written_whole
 
 SHEET_COLUMNS = 8
@@ -81,7 +82,7 @@ def measure(example_id: str, encoded: bytes) -> Measurement:
         std=float(brightness.std()) / 3,
         sha256=hashlib.sha256(f"{width}x{height}:".encode() + image.tobytes()).hexdigest(),
         phash=str(imagehash.phash(Image.fromarray(image))),
-        has_face=int(has_face(image)),
+        has_face=int(has_face(upright(image, encoded))),
         error="",
     )
 

@@ -170,7 +170,7 @@ def take_over(
         log(trial)
     best = found.winner
     best_hyperparameters.mkdir(parents=True, exist_ok=True)
-    if (folder / MODEL).exists():
+    if (folder / HISTORY).exists():
         best["trained"] = {"monitor": found.job.objective, "seed": found.job.seed}
         for name in (MODEL, HISTORY):
             shutil.copy(folder / name, best_hyperparameters)
@@ -188,6 +188,8 @@ def _require_same_search(job: Job, hypermodel: str, objective: str) -> None:
 
 
 def _require_same_pictures(job: Job, transformed_examples: Path) -> None:
+    if "validation" not in splits(transformed_examples):
+        raise OptionError("tuner.results: there is no validation split: say split.validation")
     for name in ("train", "validation"):
         log_split(transformed_examples, name)
     there = [

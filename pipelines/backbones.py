@@ -75,6 +75,8 @@ def _keep(path: Path, folder: Path) -> Path:
     # Keras takes another `.h5` for the format of an earlier Keras.
     suffix = ".weights.h5" if path.name.endswith(".weights.h5") else path.suffix
     kept = folder.resolve() / f"{sha256_file(path)}{suffix}"
+    if kept.is_file() and kept.stat().st_size == path.stat().st_size:
+        return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(kept) as part:
         shutil.copy(path, part)

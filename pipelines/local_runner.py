@@ -266,6 +266,6 @@ def _report(run: Run, task: Task, execution: Execution) -> None:
 
 def _register(version_dir: Path) -> list[str]:
     """What Pusher could not, when MLflow did not answer; it may by now."""
-    if registry.register(base_path_of(version_dir)):
+    if registry.register_late(base_path_of(version_dir)):
         return []
     return [f"version {version_dir.name} is not registered in MLflow: `mien models sync` does it"]

@@ -112,6 +112,7 @@ def import_sweep(request: Request, results: Path, console: Console) -> Sweep:
     Raises:
         As `pipelines.run.run_pipeline`.
     """
+    _require_search(request.config)
     tuner = request.config.tuner.model_copy(update={"results": str(results)})
     config = request.config.model_copy(update={"tuner": tuner})
     return run_sweep(replace(request, config=config), console)

@@ -45,8 +45,12 @@ def main() -> str | None:
     if not trials or trials[0].score is None:
         return "no trial completed"
     winner = describe_winner(job, trials)
-    (folder / WINNER).write_text(json.dumps(winner, indent=1))
+    text = json.dumps(winner, indent=1)
+    if not (folder / WINNER).exists() or (folder / WINNER).read_text() != text:
+        (folder / HISTORY).unlink(missing_ok=True)  # It was of another winner.
+    (folder / WINNER).write_text(text)
     if arguments.train_best:
+        (folder / HISTORY).unlink(missing_ok=True)
         epochs = arguments.train_best
         started = f"trial-{winner['trial']}-{epochs}"  # Another training does not go on from it.
         model, history = train_winner(

@@ -102,6 +102,8 @@ def _of_file(path: Path, image_shape: tuple[int, ...]) -> Any:
         model = keras.models.load_model(path)
         body = without_head(model)
     except Exception as error:  # Of a damaged file Keras raises whatever it likes.
+        if isinstance(error, OSError) and error.errno:
+            raise  # The disk's fault, and not the file's.
         raise BackboneError(f"backbone {path}: {_in_a_line(error)}") from error
     if model.input_shape[1:] != image_shape:
         height, width, channels = model.input_shape[1:]

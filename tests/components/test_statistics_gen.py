@@ -1,3 +1,4 @@
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 from components.common import beam as beam_module
 from components.common import progress
@@ -149,3 +151,15 @@ def test_progress_counts_the_images_of_all_shards(
     with progress.listening(heard.append):
         generate_statistics(drawn_examples, tmp_path, beam=beam)
     assert "28/28 images (100%)" in heard
+
+
+def test_a_photograph_is_looked_at_as_transform_turns_it(face_png: Callable[..., bytes]) -> None:
+    photo = Image.open(io.BytesIO(face_png("happy", 0)))
+    on_its_side = io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photo.rotate(90).save(on_its_side, "PNG", exif=exif)
+    without = io.BytesIO()
+    photo.rotate(90).save(without, "PNG")
+    assert measure("a", on_its_side.getvalue()).has_face == 1
+    assert measure("a", without.getvalue()).has_face == 0

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,11 +213,15 @@ def searched_elsewhere(
 ) -> TakeOver:
     """Takes over a search on a split's pictures, but for what is changed in its job."""
 
-    def call(trained: bool = True, **changed: Any) -> dict[str, Any]:
+    def call(
+        files: Sequence[str] = ("best.keras", "best_history.json"),
+        splits: tuple[str, ...] = ("train", "validation"),
+        **changed: Any,
+    ) -> dict[str, Any]:
         examples, folder = tmp_path / "examples", tmp_path / "away"
-        there = {split: bright_or_dark(16) for split in ("train", "validation")}
+        there = {split: bright_or_dark(16) for split in splits}
         write_transformed(examples, there, ["sad", "happy"])
-        arrays = [originals_of(load_split(examples, name)) for name in there]
+        arrays = [originals_of(load_split(examples, name)) for name in (splits * 2)[:2]]
         image_shape = arrays[0].images.shape[1:]
         job = Job("tiny", image_shape, 2, "random", "val_loss", 2, None, 1, None, 8, "auto", 7)
         job = job._replace(**({"digest": digest_of(*arrays)} | changed))
@@ -225,9 +229,8 @@ def searched_elsewhere(
             write_trial(folder / "trials", Trial(number, "COMPLETED", score, DEFAULTS, []))
         (folder / "job.json").write_text(job_to_json(job))
         write_json(folder / "best_hyperparameters.json", WINNER)
-        if trained:
-            (folder / "best.keras").write_bytes(b"weights")
-            write_json(folder / "best_history.json", [{"epoch": 1, "loss": 0.5}])
+        for name in files:
+            (folder / name).write_text("[]")
         return take_over(
             examples,
             tmp_path / "best",
@@ -250,17 +253,18 @@ def test_a_search_on_another_machine_is_taken_over_with_its_model_and_its_trials
     best = searched_elsewhere()
     assert best == WINNER | {"trained": {"monitor": "val_loss", "seed": 7}}
     assert read_json(tmp_path / "best" / "best_hyperparameters.json") == best
-    assert (tmp_path / "best" / "best.keras").read_bytes() == b"weights"
+    assert (tmp_path / "best" / "best.keras").read_text() == "[]"
     trials = read_json(tmp_path / "results" / "trials.json")
     assert [trial["id"] for trial in trials] == ["2", "1"]
     assert [trial.id for trial in logged[0]] == ["2", "1"]
     assert (tmp_path / "results" / "objective.png").exists()
 
 
+@pytest.mark.parametrize("files", [(), ("best.keras",)])  # Killed before it was whole.
 def test_a_winner_that_was_not_trained_there_is_left_to_the_trainer(
-    searched_elsewhere: TakeOver, tmp_path: Path
+    searched_elsewhere: TakeOver, tmp_path: Path, files: tuple[str, ...]
 ) -> None:
-    assert searched_elsewhere(trained=False) == WINNER
+    assert searched_elsewhere(files=files) == WINNER
     assert [path.name for path in (tmp_path / "best").iterdir()] == ["best_hyperparameters.json"]
 
 
@@ -271,6 +275,7 @@ def test_a_winner_that_was_not_trained_there_is_left_to_the_trainer(
         ({"digest": ""}, "the search was on other pictures"),
         ({"hypermodel": "emoji_cnn"}, "tuner.hypermodel=emoji_cnn"),
         ({"objective": "val_accuracy"}, "tuner.objective=val_accuracy"),
+        ({"splits": ("train",)}, "there is no validation split"),
     ],
 )
 def test_another_search_is_not_taken_over(

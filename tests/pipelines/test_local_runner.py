@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Run]:
 
     monkeypatch.setattr(pusher, "push", push)
     monkeypatch.setattr(kubeflow_components, "pusher", SimpleNamespace(python_func=wrapper))
-    monkeypatch.setattr(registry, "register", lambda base_path: True)
+    monkeypatch.setattr(registry, "register_late", lambda base_path: True)
     graph = [Task("pusher", {}, {}, {"pushed_model": "system.Model"})]
 
     def call() -> Run:
@@ -67,7 +67,7 @@ def test_what_pusher_could_not_register_is_registered_when_mlflow_answers(
     run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     missing = "version 1 is not registered in MLflow: `mien models sync` does it"
-    monkeypatch.setattr(registry, "register", lambda base_path: False)
+    monkeypatch.setattr(registry, "register_late", lambda base_path: False)
     assert missing in run().warnings
     known = []
 
@@ -75,7 +75,7 @@ def test_what_pusher_could_not_register_is_registered_when_mlflow_answers(
         known.append(base_path)
         return True
 
-    monkeypatch.setattr(registry, "register", register)
+    monkeypatch.setattr(registry, "register_late", register)
     again = run()
     assert again.steps[0].state == "reused"
     assert missing not in again.warnings

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import keras
@@ -103,6 +105,17 @@ def test_a_file_that_gives_no_backbone_is_told(tmp_path: Path) -> None:
     (tmp_path / "damaged.keras").write_bytes(b"PK")
     with pytest.raises(BackboneError, match=r"damaged\.keras: "):
         load_backbone(str(tmp_path / "damaged.keras"), "", (16, 16, 1))
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_backbone(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(keras.models, "load_model", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        load_backbone(str(saved), "", (16, 16, 1))
 
 
 def test_pictures_of_another_shape_than_the_other_run_had_are_told(saved: Path) -> None:

@@ -13,6 +13,7 @@ RESULTS = "results.zip"
 WINNER = "best_hyperparameters.json"
 MODEL = "best.keras"
 HISTORY = "best_history.json"
+"""Of the model's training; is written after the model, which without it is not whole."""
 
 _MAX_BYTES = 2 * 1024**3
 

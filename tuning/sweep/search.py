@@ -17,7 +17,14 @@ from tuning.sweep.job import Job
 from tuning.sweep.oracles import make_oracle
 from tuning.sweep.resume import restore
 from tuning.sweep.running import Setting, run_trial
-from tuning.sweep.trials import Trial, describe_best, leaderboard, read_trials, running_seconds
+from tuning.sweep.trials import (
+    Trial,
+    describe_best,
+    excuse_running,
+    leaderboard,
+    read_trials,
+    running_seconds,
+)
 from tuning.task import Task
 from tuning.training.batches import Arrays
 
@@ -60,6 +67,10 @@ def search(
     tuner = _Tuner(oracle, setting)
     if tuner.oracle is oracle:  # A worker has the chief's.
         become_chief(folder)
+        if _is_chief():
+            excuse_running(records)  # Their workers lost the chief, whatever became of them.
+        for part in folder.glob("*/.*.part*"):  # Of processes that were killed while they wrote.
+            part.unlink(missing_ok=True)
         _warn_of_damage(records)
         restore(oracle, read_trials(records))
     tuner.search(verbose=0)
@@ -100,7 +111,7 @@ def _batch_size(job: Job, images: int, folder: Path) -> int:
     """What the job says, else what the first process of the search found to fit on its GPU."""
     if job.batch_size:
         return job.batch_size
-    if "chief" in os.environ.get("KERASTUNER_TUNER_ID", ""):
+    if _is_chief():
         return BATCH_SIZE  # It trains nothing, and may have no GPU where the workers have one.
     found = folder / "batch_size"
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +123,10 @@ def _batch_size(job: Job, images: int, folder: Path) -> int:
             part.write_text(str(_measure_batch_size(job, images)))
             part.replace(found)
         return int(found.read_text())
+
+
+def _is_chief() -> bool:
+    return "chief" in os.environ.get("KERASTUNER_TUNER_ID", "")
 
 
 def _measure_batch_size(job: Job, images: int) -> int:

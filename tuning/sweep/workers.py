@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tuning.sweep.job import load_job
-from tuning.sweep.trials import Trial, excuse_running, leaderboard, read_trials
+from tuning.sweep.trials import Trial, leaderboard, read_trials
 from tuning.sweep.watched import PARENT
 
 CHIEF = "chief"
@@ -117,7 +117,6 @@ class _Processes:
             process.kill()
         for process in self._running.values():
             process.wait()
-        excuse_running(self._folder / "trials")
 
     def are_done(self) -> bool:
         """Whether the chief, which lingers, or all workers found no trial left."""

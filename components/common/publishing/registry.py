@@ -55,6 +55,17 @@ def register(base_path: Path) -> bool:
     return tracking.active_run() is None or tracking.tell(call)
 
 
+def register_late(base_path: Path) -> bool:
+    """As `register`, for an earlier push: where nothing is missing, aliases may be another's."""
+
+    def call(mlflow: Any) -> None:
+        with lock(base_path):
+            if register_missing(mlflow, base_path):
+                set_aliases(mlflow, base_path)
+
+    return tracking.active_run() is None or tracking.tell(call)
+
+
 def register_missing(mlflow: Any, base_path: Path) -> list[int]:
     """Registers the version folders that the registry lacks; returns their numbers."""
     there = registered_versions(mlflow, base_path)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.common.tracking.mlflow_sender import LOCAL_ID
 from components.common.tracking.tracking_queue import PATIENCE, TrackingQueue
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,8 @@ def tell(call: Callable[[Any], object]) -> bool:
     run = active_run()
     if run is None:
         return False
+    if run.queue.drain() and run.queue.outage:
+        run.set_tags({LOCAL_ID: run.id})  # Of one slow answer a prompt one is the end.
     # Where answers are slow all may be sent, and each request of `call` would wait for its own.
     if not run.queue.drain() or run.queue.outage or not run_id():
         log.warning("MLflow does not answer in time, the run goes on without what it was to do")
@@ -176,6 +179,7 @@ def tell(call: Callable[[Any], object]) -> bool:
             mlflow.set_tracking_uri(run.queue.sender.uri)
             with mlflow.start_run(run_id=run_id()):
                 call(mlflow)
+            run.queue.sender.client.update_run(run_id(), "RUNNING")  # The block ended it.
     except Exception as error:  # the databases behind MLflow raise whatever they like
         log.warning("MLflow failed, the run goes on without what it was to do: %s", error)
         return False

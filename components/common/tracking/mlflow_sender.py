@@ -19,8 +19,8 @@ _DIGEST_CHARACTERS = 36
 _TRY_AGAIN = {401, 403, 408, 429}
 """HTTP's refusals that another try may not meet: of who asks, or of when."""
 
-_TRIES = 5
-"""Of one kind of record, in a row, while the server takes another: with the pauses, 12 s."""
+_TRIES = 30
+"""Of one kind of record, in a row, while the server takes another: with the pauses, two minutes."""
 
 
 class RefusedError(Exception):

@@ -416,6 +416,23 @@ def test_a_trial_that_was_interrupted_by_no_fault_of_its_own_is_run_again(
     assert len(trial.attempts) == attempts + 1
 
 
+def test_trials_of_workers_whose_chief_is_started_anew_are_excused(
+    run: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_of_a_trial(KILLS, 0, tmp_path / "a")
+    monkeypatch.setattr(searching, "_is_chief", lambda: True)
+    (trial,) = run(max_trials=1)
+    assert (trial.status, trial.excused) == ("COMPLETED", 1)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(run: Search, tmp_path: Path) -> None:
+    half = tmp_path / "a" / "checkpoints" / ".0000.host-1.part.keras"
+    half.parent.mkdir(parents=True)
+    half.write_text("half")
+    run(max_trials=1)
+    assert not half.exists()
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [

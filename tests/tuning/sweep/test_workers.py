@@ -3,7 +3,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import psutil
@@ -11,7 +10,7 @@ import pytest
 
 from tuning.sweep import workers
 from tuning.sweep.job import Job, save_job
-from tuning.sweep.trials import Trial, read_trials, write_trial
+from tuning.sweep.trials import Trial, read_trials
 from tuning.sweep.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
 from tuning.training.batches import Arrays
 
@@ -173,24 +172,6 @@ def test_a_worker_that_dies_again_and_again_ends_the_search_with_its_last_words(
     assert starts(job, "worker-1") == DEATHS
     assert starts(job, "worker-0") == 1
     assert not our_processes()
-
-
-def test_a_trial_that_is_interrupted_with_the_search_is_excused(
-    job: Path, act: Callable[[str], None]
-) -> None:
-    trial = Trial("1", "RUNNING", None, {}, [], attempts=[[1.0, 2.0]])
-    write_trial(job / "trials", trial)
-    act("signal.pause()")
-
-    def press_ctrl_c(poll: float) -> None:
-        raise KeyboardInterrupt
-
-    with (
-        mock.patch.object(workers.time, "sleep", press_ctrl_c),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        search_with_workers(job, 1, lambda trial: None)
-    assert [left.excused for left in read_trials(job / "trials")] == [1]
 
 
 def test_deaths_with_a_finished_trial_between_are_borne(

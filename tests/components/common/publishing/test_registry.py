@@ -14,6 +14,7 @@ import pytest
 from components.common.export import export_saved_model
 from components.common.files import file_digests, write_json
 from components.common.pictures.images import encode_png
+from components.common.publishing import registry
 from components.common.publishing.registry import (
     description,
     register_missing,
@@ -291,3 +292,27 @@ def test_what_an_earlier_mien_pushed_is_described_without_numbers() -> None:
         "mien.dataset",
         "mien.dataset_digest",
     }
+
+
+def test_what_is_registered_late_takes_no_alias_that_another_root_moved_since(
+    mlflow: Any,
+    base: Path,
+    saved_model: Path,
+    tmp_path: Path,
+    aliases: Callable[[], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def tell(call: Callable[[Any], object]) -> bool:
+        call(mlflow)
+        return True
+
+    monkeypatch.setattr(registry.tracking, "active_run", lambda: "a run")
+    monkeypatch.setattr(registry.tracking, "tell", tell)
+    write_version(base, 1, saved_model)
+    assert registry.register_late(base)
+    assert aliases() == {"champion": "1"}
+    theirs = tmp_path / "theirs" / base.name
+    write_version(theirs, 7, saved_model)
+    assert registry.register(theirs)
+    assert registry.register_late(base)
+    assert aliases() == {"champion": "7"}

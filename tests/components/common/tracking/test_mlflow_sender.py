@@ -146,15 +146,15 @@ def failing(error: Exception) -> Callable[..., None]:
 
 
 def send_until_refused(sender: Sender, record: Record, spool: Spool) -> int:
-    """Sends a record up to twenty times; says how often it was to be tried again."""
-    for tries in range(20):
+    """Sends a record up to fifty times; says how often it was to be tried again."""
+    for tries in range(50):
         try:
             sender.send(record, spool)
         except RefusedError:
             return tries
         except Exception:
             continue
-    return 20
+    return 50
 
 
 @pytest.mark.usefixtures("run_id")
@@ -165,12 +165,12 @@ def test_an_artifact_store_that_stays_broken_is_given_up_while_the_server_takes_
     broken = Sender(sender.uri, "faces", None)
     monkeypatch.setattr(broken.client, "log_artifact", failing(PermissionError("read-only")))
     artifact = of_a("artifact", path="plot.png")
-    assert send_until_refused(broken, artifact, spool) == 4
+    assert send_until_refused(broken, artifact, spool) == 29
     assert send_until_refused(broken, artifact, spool) == 0  # The next one is not waited for.
     monkeypatch.setattr(broken.client, "log_artifact", lambda *_: None)
     broken.send(artifact, spool)
     monkeypatch.setattr(broken.client, "log_artifact", failing(PermissionError("read-only")))
-    assert send_until_refused(broken, artifact, spool) == 4
+    assert send_until_refused(broken, artifact, spool) == 29
 
 
 @pytest.mark.usefixtures("run_id")
@@ -181,7 +181,7 @@ def test_what_fails_while_the_server_takes_nothing_is_never_given_up(
     for writing in ("log_batch", "set_experiment_tag"):
         monkeypatch.setattr(locked.client, writing, failing(MlflowException("database is locked")))
     record = of_a("metrics", rows=[["loss", 0.5, 2000, 1]])
-    assert send_until_refused(locked, record, spool) == 20
+    assert send_until_refused(locked, record, spool) == 50
 
 
 def test_without_the_client_of_an_artifact_store_metrics_and_the_end_are_told(
