@@ -141,10 +141,12 @@ def sweep(
 
 
 @datasets_app.callback(invoke_without_command=True)
-def datasets(context: typer.Context) -> None:
+def datasets(context: typer.Context, raw_dir: RawDirOption = None) -> None:
     """Lists the datasets where no command is given."""
     if context.invoked_subcommand is None:
-        list_datasets()
+        list_datasets(raw_dir)
+    elif raw_dir:
+        context.default_map = {context.invoked_subcommand: {"raw_dir": raw_dir}}
 
 
 @datasets_app.command("list")
@@ -323,10 +325,12 @@ def _place(face: list[int] | None) -> str:
 
 
 @models_app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+def models(context: typer.Context, root: RootOption = ROOT) -> None:
     """Lists the models where no command is given."""
     if context.invoked_subcommand is None:
-        list_models(Path(os.environ.get("MIEN_ROOT", ROOT)))
+        list_models(root)
+    else:  # It holds for the command too, unless that says another.
+        context.default_map = {context.invoked_subcommand: {"root": root}}
 
 
 @models_app.command("list")

@@ -295,3 +295,17 @@ def test_to_look_takes_no_alias_from_another_root_and_to_promote_does(
     assert registered() == {"champion": "7", "challenger": "3"}
     settled = registering.move_aliases(root, [root / "serving" / "faces"])
     assert settled == (["faces: the registry's champion is now version 2"], "")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "faces"], []])
+def test_the_root_may_be_said_before_the_command(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mien", "models", "--root", str(root), *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert "faces" in capsys.readouterr().out
