@@ -254,9 +254,11 @@ def _differences(old: Cause, new: Cause) -> Iterator[str]:
     for name in sorted(old.inputs.keys() | new.inputs.keys()):
         if old.inputs.get(name) != new.inputs.get(name):
             yield f"input {name} changed"
-    changed = {name for name in old.code | new.code if old.code.get(name) != new.code.get(name)}
+    names = sorted(old.code.keys() | new.code.keys())
+    changed = [name for name in names if old.code.get(name) != new.code.get(name)]
     if changed:
-        yield f"code changed: {', '.join(sorted(changed))}"
+        more = [f"{len(changed) - 3} more modules"] if len(changed) > 3 else []
+        yield f"code changed: {', '.join(changed[:3] + more)}"
 
 
 def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
