@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.files import read_json
 from components.common.publishing.serving import (
     MANIFEST,
     Versions,
@@ -66,9 +65,19 @@ def choose_model(root: Path, name: str | None) -> str:
 
 
 def newest_manifest(root: Path, name: str) -> dict[str, Any]:
-    """The manifest of a model's newest version."""
-    version = pushed_models(root)[name][-1]
-    return read_json(root / "serving" / name / str(version) / MANIFEST)
+    """The manifest of a model's newest version, which says how its pictures are prepared.
+
+    Raises:
+        NoModelError: it has none, or one that cannot be read.
+    """
+    version = root / "serving" / name / str(pushed_models(root)[name][-1])
+    manifest = read_manifest(version)
+    if not manifest:
+        raise NoModelError(
+            f"{version}: has no {MANIFEST} that can be read, which says how pictures are prepared; "
+            f"`mien models rollback {name}` goes back to the version before, `mien run` pushes anew"
+        )
+    return manifest
 
 
 def model_folders(root: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from components.common.publishing.serving import HELD, MANIFEST
 from pipelines import registry as registering
 from pipelines.cli import main
 from pipelines.mlflow_runs import tracking_uri
+from pipelines.models import NoModelError, newest_manifest
 
 Mien = Callable[..., tuple[int, str, str]]
 
@@ -295,6 +296,21 @@ def test_to_look_takes_no_alias_from_another_root_and_to_promote_does(
     assert registered() == {"champion": "7", "challenger": "3"}
     settled = registering.move_aliases(root, [root / "serving" / "faces"])
     assert settled == (["faces: the registry's champion is now version 2"], "")
+
+
+@pytest.mark.parametrize("damage", ["torn", "removed"])
+def test_a_version_that_says_not_how_pictures_are_prepared_answers_none(
+    root: Path, mien: Mien, damage: str
+) -> None:
+    manifest = root / "serving" / "faces" / "2" / MANIFEST
+    if damage == "torn":
+        manifest.write_text(manifest.read_text()[:40])
+    else:
+        manifest.unlink()
+    with pytest.raises(NoModelError, match=f"faces/2: has no {MANIFEST} .* rollback faces"):
+        newest_manifest(root, "faces")
+    assert mien("rollback", "faces")[0] == 0
+    assert newest_manifest(root, "faces")["version"] == 1
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "faces"], []])
