@@ -51,7 +51,7 @@ def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
         ({"inputs": {"examples": "e1"}}, "input examples changed"),
         ({"code": {"components.trainer": "c1"}}, "code changed: components.trainer"),
         (
-            {"code": {name: "c1" for name in "abcde"} | {"components.trainer": "c0"}},
+            {"code": dict.fromkeys("abcde", "c1") | {"components.trainer": "c0"}},
             "code changed: a, b, c, 2 more modules",
         ),
         ({"pipeline": "another"}, ""),
