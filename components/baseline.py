@@ -17,6 +17,7 @@ from components.common import progress, tracking
 from components.common.files import write_json
 from components.common.records import load_split, splits
 from components.common.sweep_figures import draw_sweep
+from components.common.tracking.dataset_inputs import log_split
 from components.common.tracking.trial_runs import trial_runs
 from tfds_builders.catalog import OptionError
 from tuning.landmark_svm import (
@@ -98,6 +99,7 @@ def train_baseline(
 
 def _features(transformed_examples: Path, split: str) -> Features:
     loaded = load_split(transformed_examples, split)
+    log_split(transformed_examples, split)
     if not loaded.landmarks.shape[1]:
         raise OptionError(
             "the baseline sees landmarks, and there are none beside the pictures: "

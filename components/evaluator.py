@@ -112,7 +112,8 @@ def evaluate(
     """
     evaluation.mkdir(parents=True, exist_ok=True)
     judged, before = _judge(transformed_examples, model, predictions_dir, test_time_augmentation)
-    facts = _facts(judged, before, test_time_augmentation)
+    rejected = read_json(transformed_examples / "counts.json")[judged.name]["rejected"]
+    facts = _facts(judged, rejected, before, test_time_augmentation)
     draws = {"resamples": resamples, "seed": seed}
     split, probabilities = judged.split, judged.probabilities
     metrics, classes, class_rows = _measure(judged, draws)
@@ -159,9 +160,15 @@ def _judge(
     return Judged(name, split, alone, probabilities, labels), before
 
 
-def _facts(judged: Judged, before: bool, test_time_augmentation: bool) -> dict[str, Any]:
+def _facts(
+    judged: Judged, rejected: Mapping[str, int], before: bool, test_time_augmentation: bool
+) -> dict[str, Any]:
     """What `metrics.json` says beside the metrics; that test was read is a tag of the run too."""
-    facts: dict[str, Any] = {"split": judged.name, "images": len(judged.split)}
+    facts: dict[str, Any] = {
+        "split": judged.name,
+        "images": len(judged.split),
+        "rejected": rejected,
+    }
     if judged.name == "test":
         facts["test_read"] = "before" if before else "now"
         tracking.set_tags({"mien.test_read": facts["test_read"]})

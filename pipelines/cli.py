@@ -528,5 +528,6 @@ def main() -> None:
             import traceback
 
             traceback.print_exc()
-        typer.echo(f"mien: {explain(error)}", err=True)
+        for line in (f"mien: {explain(error)}", *getattr(error, "__notes__", [])):
+            typer.echo(line, err=True)
         sys.exit(exit_status(error))

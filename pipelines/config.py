@@ -352,11 +352,17 @@ class Config(Section):
 
     @field_validator("evaluator")
     @classmethod
-    def _baseline_has_no_pictures(
+    def _baseline_is_asked_what_it_can(
         cls, evaluator: EvaluatorSection, info: ValidationInfo
     ) -> EvaluatorSection:
-        if info.data.get("pipeline") == "baseline" and evaluator.test_time_augmentation:
+        if info.data.get("pipeline") != "baseline":
+            return evaluator
+        if evaluator.test_time_augmentation:
             raise ValueError("test_time_augmentation: the baseline sees no picture to mirror")
+        if evaluator.not_worse_than_champion.model_dump(exclude_none=True):
+            raise ValueError(
+                "not_worse_than_champion: the baseline is never pushed, and has no champion"
+            )
         return evaluator
 
 

@@ -122,7 +122,8 @@ def print_result(console: Console, run: Run, root: Path) -> None:
     for name, value in run.metrics.items():
         if f"{name}_low" in run.metrics:
             low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
-            table.add_row(name, f"{value:.4f}", f"{low:.4f} .. {high:.4f}")
+            within = f"{low:.4f} .. {high:.4f}" if low < high else "-"  # No width says nothing.
+            table.add_row(name, f"{value:.4f}", within)
     for warning in run.warnings[:SHOWN_WARNINGS]:
         console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     if len(run.warnings) > SHOWN_WARNINGS:

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -22,9 +23,9 @@ from filelock import FileLock, Timeout
 from components.common import tracking
 from components.common.tracking import TrackedRun
 from components.common.tracking.mlflow_sender import Sender
-from components.common.tracking.spool import Spool, left_behind, set_damaged_aside
+from components.common.tracking.spool import Spool, left_behind, refused_folder, set_damaged_aside
 from components.common.tracking.system_metrics import system_metrics
-from components.common.tracking.tracking_queue import TrackingQueue
+from components.common.tracking.tracking_queue import TrackingQueue, replay
 from pipelines.environment import PACKAGES, git_commit
 from pipelines.errors import UsageError
 from pipelines.orphans import close_orphans, this_process
@@ -34,6 +35,9 @@ from pipelines.store import flat
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "mien"
+_BETWEEN_TRIES = 5.0
+"""Seconds from one try to send what earlier runs left to the next."""
+
 CATCHING_UP = "mlflow catching up"
 """The thread that sends what earlier runs could not."""
 
@@ -73,6 +77,17 @@ def spool_folder(root: Path, run_id: str) -> Path:
     digest = hashlib.sha256(tracking_uri(root).encode()).hexdigest()[:12]
     server = "own" if tracking_uri(root) == _own_uri(root) else digest
     return root / "tracking" / server / run_id
+
+
+def untold(root: Path, run_id: str) -> list[str]:
+    """What MLflow does not know of a run that has ended, in words; nothing where it knows all."""
+    folder = spool_folder(root, run_id)
+    refused = refused_folder(folder)
+    said = {
+        folder: f"MLflow was not told all: the next run sends what lies in {folder}",
+        refused: f"MLflow refused what lies in {refused}: run.log says why",
+    }
+    return [text for path, text in said.items() if path.exists()]
 
 
 @contextmanager
@@ -127,20 +142,35 @@ def _queue(root: Path, run_id: str) -> Iterator[TrackingQueue]:
 
 
 def catch_up(folder: Path, sender: Sender) -> None:
-    """Sends what earlier runs left in a folder, and closes the runs of killed processes."""
-    for path in left_behind(folder):
-        _send_rest(path, sender)
+    """Sends what earlier runs left in a folder, and closes the runs of killed processes.
+
+    What fails is tried again after all others, for as long as this process lives.
+    """
+    failed = _catch_up(folder, sender)
+    for path in failed:
+        log.warning("MLflow is not told yet what is in %s", path)
+    while failed:
+        time.sleep(_BETWEEN_TRIES)
+        failed = _catch_up(folder, sender)
+
+
+def _catch_up(folder: Path, sender: Sender) -> list[Path]:
+    """One try; returns the folders of what failed, whose runs stay as they are."""
+    failed = [spool for path in left_behind(folder) if (spool := _send_rest(path, sender))]
+    half_told = {run_id for spool in failed for run_id in spool.ids.values()}
     try:
-        close_orphans(sender.client, sender.experiment())
+        close_orphans(sender.client, sender.experiment(), half_told)
     except Exception as error:  # the databases behind MLflow raise whatever they like
-        log.warning("MLflow does not answer, orphaned runs stay RUNNING: %s", error)
+        if not failed:  # Else it is said of what failed.
+            log.warning("MLflow does not answer, orphaned runs stay RUNNING: %s", error)
+    return [spool.folder for spool in failed]
 
 
-def _send_rest(folder: Path, sender: Sender) -> None:
+def _send_rest(folder: Path, sender: Sender) -> Spool | None:
+    """Sends what is in a folder; returns its spool where that failed."""
     try:
-        queue = TrackingQueue(Spool(folder), sender)
-        queue.close_when_sent()
-        queue.work()
+        spool = Spool(folder)
+        return None if replay(spool, sender) else spool
     except Timeout:
         pass  # It is that of a living process.
     except OSError as error:
@@ -148,6 +178,7 @@ def _send_rest(folder: Path, sender: Sender) -> None:
     except ValueError as error:
         damaged = set_damaged_aside(folder)
         log.warning("MLflow is not told the rest, which is damaged, in %s: %s", damaged, error)
+    return None
 
 
 def _make_database(root: Path) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,17 @@ def _host() -> str:
     return f"{socket.gethostname()} {uuid.getnode():012x} {inode}"
 
 
-def close_orphans(client: Any, experiment: str) -> None:
-    """Closes the RUNNING runs whose process is gone; never one of another host."""
+def close_orphans(client: Any, experiment: str, half_told: Collection[str] = ()) -> None:
+    """Closes the RUNNING runs whose process is gone; never one of another host.
+
+    Args:
+        client: MLflow's.
+        experiment: the id of the experiment they are in.
+        half_told: ids of runs of which the rest, perhaps their end, is still to be told.
+    """
     mine = f"attributes.status = 'RUNNING' and tags.`mien.host` = '{_host()}'"
     for run in client.search_runs([experiment], mine):
-        if not _lives(run.data.tags):
+        if run.info.run_id not in half_told and not _lives(run.data.tags):
             client.set_tag(run.info.run_id, "mien.error", "the process was killed")
             client.set_terminated(run.info.run_id, "KILLED")
             log.info("MLflow run %s was of a killed process: closed", run.info.run_id)

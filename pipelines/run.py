@@ -34,7 +34,7 @@ from pipelines.local_runner import (
     wanted_tasks,
     write_run,
 )
-from pipelines.mlflow_runs import parent_run, spool_folder
+from pipelines.mlflow_runs import parent_run, untold
 from pipelines.report.page import write_report
 from pipelines.run_description import describe_run
 from tfds_builders import catalog
@@ -233,24 +233,27 @@ def _opened(request: Request, steps: Sequence[str]) -> Iterator[Run]:
         raise UsageError(f"--root {root}: {error.strerror}") from None
     (folder / "config.yaml").write_text(yaml.safe_dump(logged, sort_keys=False))
     write_json(folder / "environment.json", describe_environment())
-    with (
-        _logging_to(folder / "run.log", request.quiet),
-        parent_run(root, request.name, run_id, logged) as mlflow_run_id,
-    ):
-        tracking.log_artifact(folder / "config.yaml")
-        run = Run(request.name, run_id, mlflow_run_id, [Step(step) for step in steps])
-        try:
-            yield run
-        finally:
-            _leave_report(request.root, run)
-            tracking.set_tags({"mien.blessing": run.blessing or "none"})
-            tracking.describe(describe_run(run, request.root))
-    waiting = spool_folder(root, run_id)
-    if waiting.exists():
-        run.warnings.append(
-            "MLflow was not told all; what it is still to be told lies in "
-            f"{waiting}, the next run sends it"
-        )
+    run = Run(request.name, run_id, "", [Step(step) for step in steps])
+    try:
+        with (
+            _logging_to(folder / "run.log", request.quiet),
+            parent_run(root, request.name, run_id, logged) as run.mlflow_run_id,
+        ):
+            tracking.log_artifact(folder / "config.yaml")
+            try:
+                yield run
+            finally:
+                _leave_report(request.root, run)
+                tracking.set_tags({"mien.blessing": run.blessing or "none"})
+                tracking.describe(describe_run(run, request.root))
+    except Exception as error:
+        if (report := folder / "report.html").exists():
+            error.add_note(f"report: {report}")
+        raise
+    finally:
+        if lost := untold(root, run_id):
+            run.warnings[:0] = lost  # A screen shows the first ones.
+            write_run(root, run)
 
 
 def _leave_report(root: Path, run: Run) -> None:

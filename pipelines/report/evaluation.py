@@ -30,12 +30,13 @@ def describe_evaluation(folders: Mapping[str, Path]) -> dict[str, Any] | None:
     return {
         "split": split,
         "images": content["images"],
+        "rejected": content.get("rejected", {}),
         "test_read": content.get("test_read", ""),
         "test_time_augmentation": content.get("test_time_augmentation", False),
         "metrics": metric_rows(
             (name.removeprefix(f"{split}/"), interval)
             for name, interval in content.items()
-            if isinstance(interval, dict)
+            if name.startswith(f"{split}/")
         ),
         "classes": read_if_there(folder / "classes.json"),
         "slices": _by_name(read_if_there(folder / "slices.json") or []),

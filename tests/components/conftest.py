@@ -127,6 +127,7 @@ def write_transformed() -> Callable[..., Path]:
             ]
             shards[split].append(records.write_shard(folder / f"{split}.tfrecord", rows))
         write_json(folder / "shards.json", shards)
+        write_json(folder / "counts.json", {split: {"rejected": {}} for split in splits})
         write_json(folder / "dataset.json", {"name": "made", "labels": labels, "digest": "d1"})
         height, width, channels = next(iter(splits.values()))[0].shape[1:]
         write_recipe(folder, Recipe(height, width, channels, None), labels)

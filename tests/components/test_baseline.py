@@ -41,6 +41,7 @@ def write_examples(folder: Path, splits: tuple[str, ...], landmarks: int = 6) ->
         ]
         shards[split].append(records.write_shard(folder / f"{split}.tfrecord", rows))
     write_json(folder / "shards.json", shards)
+    write_json(folder / "counts.json", {split: {"rejected": {}} for split in splits})
     write_json(folder / "dataset.json", {"name": "made", "labels": LABELS, "digest": "d1"})
     write_recipe(folder, Recipe(4, 4, 1, None), LABELS)
     return folder

@@ -161,9 +161,19 @@ def test_every_number_names_the_split_that_was_judged(
     assert evaluation.warnings == ([] if judged == "test" else [without])
     written = read_json(tmp_path / "evaluation" / "metrics.json")
     assert (written.pop("split"), written.pop("images")) == (judged, 20)
+    assert written.pop("rejected") == {}
     assert written.pop("test_read", None) == ("now" if judged == "test" else None)
     assert set(written) == {f"{judged}/{name}" for name in evaluation.metrics}
     assert written[f"{judged}/accuracy"] == evaluation.metrics["accuracy"]._asdict()
+
+
+def test_what_was_rejected_before_stands_beside_the_numbers(run: Run, tmp_path: Path) -> None:
+    run()
+    counts = {"test": {"rejected": {"no face found": 7}}}
+    write_json(tmp_path / "examples0" / "counts.json", counts)
+    run()
+    written = read_json(tmp_path / "evaluation" / "metrics.json")
+    assert (written["images"], written["rejected"]) == (20, {"no face found": 7})
 
 
 def test_the_test_split_is_read_once_a_model(
@@ -259,6 +269,11 @@ def test_with_mirror_images_the_mean_is_judged_and_it_is_said(run: Run, tmp_path
     alone = run(wrong=5)
     served = (tmp_path / "evaluation" / "predictions.csv").read_text()
     both = run(wrong=5, test_time_augmentation=True)
+    kept = [np.load(path) for path in (tmp_path / "predictions").rglob("*.npy")]
+    assert len(kept) == 2
+    labels = np.arange(20) % 2 ^ (np.arange(20) < 5)
+    of_both = np.mean([said[np.arange(20), labels] for said in kept], axis=0)
+    assert both.metrics["log_loss"].value == pytest.approx(-np.log(of_both).mean(), rel=1e-4)
     assert both.metrics["log_loss"] != alone.metrics["log_loss"]
     assert read_json(tmp_path / "evaluation" / "metrics.json")["test_time_augmentation"] is True
     assert "the model that is served does not do it" in both.warnings[0]

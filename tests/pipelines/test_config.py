@@ -174,6 +174,8 @@ def test_thresholds_are_of_the_metrics_of_a_model() -> None:
 def test_the_baseline_sees_no_picture_that_could_be_mirrored() -> None:
     with pytest.raises(ConfigError, match="test_time_augmentation: the baseline sees no picture"):
         load_config("facial_expressions_svm", ["evaluator.test_time_augmentation=true"])
+    with pytest.raises(ConfigError, match="the baseline is never pushed, and has no champion"):
+        load_config("ck_plus_svm", ["evaluator.not_worse_than_champion.accuracy=0"])
 
 
 def test_every_dataset_has_a_config_of_its_name_and_every_config_a_dataset() -> None:

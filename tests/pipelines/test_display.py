@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -38,7 +39,8 @@ def test_the_end_names_metrics_verdict_place_and_what_is_next() -> None:
         run_id="r",
         mlflow_run_id="m",
         steps=[],
-        metrics={"test/accuracy": 0.9, "test/accuracy_low": 0.8, "test/accuracy_high": 0.95},
+        metrics={"test/accuracy": 0.9, "test/accuracy_low": 0.8, "test/accuracy_high": 0.95}
+        | dict.fromkeys(("test/kappa", "test/kappa_low", "test/kappa_high"), 1.0),
         blessing="BLESSED",
         reasons=["test/accuracy is 0.9000, wanted at least 0.5: holds"],
         warnings=[f"warning {number}" for number in range(7)],
@@ -49,6 +51,7 @@ def test_the_end_names_metrics_verdict_place_and_what_is_next() -> None:
     lines = screen.getvalue()
     assert "report:" not in lines
     assert "0.9000  0.8000 .. 0.9500" in lines
+    assert re.search(r"test/kappa +1\.0000 +-\n", re.sub(" +\n", "\n", lines))
     assert "and 2 more warnings" in lines
     assert "anomalies: /a [b]/store/example_validator/1/anomalies/anomalies.html\n" in lines
     assert "pushed to /a [b]/serving/tiny/4" in lines

@@ -231,15 +231,16 @@ def test_a_model_that_the_server_answers_otherwise_is_not_blessed(
     assert "differs from the evaluation by" in finished.stdout
 
 
-def test_a_failed_step_is_one_line_and_a_run_json(
+def test_a_failed_step_is_a_line_a_report_and_a_run_json(
     mien: Mien, tiny_config: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     options = ("--set", "dataset.options.subjects=0")
     finished = mien("run", tiny_config, "--root", tmp_path, *options, env=environment)
     assert finished.returncode == 2
-    (line,) = finished.stderr.strip().splitlines()
+    line, report = finished.stderr.strip().splitlines()
     assert line.startswith("mien: example_gen failed: ")
     assert "subjects" in line
+    assert "example_gen failed" in Path(report.removeprefix("report: ")).read_text()
     assert list(states(tmp_path).values()) == ["failed"] + ["skipped"] * 8
 
 
@@ -304,7 +305,10 @@ def test_a_damaged_tracking_database_costs_the_record_and_not_the_run(
     options = ("--root", tmp_path, "--until", "example_validator")
     finished = mien("run", tiny_config, *options, env=environment)
     assert finished.returncode == 0, finished.stderr
-    assert "MLflow was not told all; what it is still to be told lies in" in finished.stdout
+    (spool,) = (tmp_path / "tracking").glob("*/*")
+    said = f"MLflow was not told all: the next run sends what lies in {spool}"
+    assert f"warning: {said}" in finished.stdout
+    assert read_run(tmp_path)["warnings"][0] == said
 
 
 def test_without_a_tracking_server_the_run_goes_on_and_says_so(
@@ -317,5 +321,5 @@ def test_without_a_tracking_server_the_run_goes_on_and_says_so(
     )
     assert finished.returncode == 0, finished.stderr
     (spool,) = (tmp_path / "tracking").glob("*/*")
-    assert f"{spool}, the next run sends it" in finished.stdout
+    assert f"the next run sends what lies in {spool}" in finished.stdout
     assert read_run(tmp_path)["mlflow_run_id"] == ""

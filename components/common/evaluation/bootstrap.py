@@ -109,7 +109,7 @@ def _measure(
         metrics = {
             "log_loss": weights @ _log_losses(of_label) / total,
             "roc_auc": _mean_of_there(areas),
-            "top_2": weights @ ((probabilities > of_label).sum(axis=1) < 2) / total,
+            "top_2": weights @ _in_top_2(labels, probabilities) / total,
             "ece": _calibration_errors(predicted == labels, probabilities, weights) / total,
         }
     return Resampled(by_matrix | metrics, of_classes)
@@ -151,6 +151,12 @@ def _mean_of_there(of_classes: Values) -> Values:
     """The mean over the classes that are no NaN; [resamples, classes] to [resamples]."""
     there = np.isfinite(of_classes)
     return np.where(there, of_classes, 0).sum(axis=1) / there.sum(axis=1)
+
+
+def _in_top_2(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each label is one of the two likeliest; of equals scikit-learn takes the last."""
+    likeliest = np.argsort(probabilities, axis=1, kind="stable")[:, -2:]
+    return (likeliest == labels[:, None]).any(axis=1)
 
 
 def _log_losses(of_label: NDArray[np.float32]) -> Values:

@@ -9,7 +9,6 @@ from typing import Any
 
 _METHODS = {
     "auto": "by person where all are known, else each class alike",
-    "official": "as the dataset's authors did",
     "random": "each image by chance",
     "stratified": "each class alike",
     "subject": "by person, nobody being in two splits",
@@ -63,6 +62,11 @@ def how_split(split: Mapping[str, Any], subjects: int | None) -> str:
             f"into {split['kfold']} folds {_METHODS[alike]}: tested on fold "
             f"{split.get('fold', 0)}, validated on the next one; seed {split['seed']}"
         )
+    if split.get("method") == "official":
+        return (
+            "as the dataset's authors did; where they made no validation split, it is "
+            f"{100 * split['validation']:g} % of their train split; seed {split['seed']}"
+        )
     method = _METHODS[split.get("method") or "auto"]
     shares = ", ".join(
         f"{100 * split[name]:g} % {name}" for name in ("train", "validation", "test")
@@ -91,6 +95,12 @@ def limits(manifest: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) ->
         yield (
             f"{images:,} images were judged: one more or fewer right moves the accuracy by "
             f"{100 / images:.2g} points{wide}."
+        )
+    if rejected := evaluation.get("rejected"):
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in rejected.items())
+        yield (
+            f"{sum(rejected.values()):,} more images of {judged} were rejected before and are in "
+            f"none of the numbers: {reasons}."
         )
     if few := [f"{row['label']} ({row['images']})" for row in classes if row["images"] < _FEW]:
         yield f"Classes judged on fewer than {_FEW} images: {', '.join(few)}."

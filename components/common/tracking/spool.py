@@ -103,7 +103,7 @@ class Spool:
 
     def set_aside(self, record: Record) -> Path:
         """Keeps a record that is refused, its run's id, and its file or folder; says where."""
-        folder = self.folder.with_name(self.folder.name + _REFUSED)
+        folder = refused_folder(self.folder)
         folder.mkdir(exist_ok=True)
         if path := record.get("path"):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +144,11 @@ def left_behind(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.glob("[!.]*")):
         if path.suffix not in (_REFUSED, _DAMAGED):
             yield path
+
+
+def refused_folder(folder: Path) -> Path:
+    """Where what the server will not take is kept, beside the folder of a spool."""
+    return folder.with_name(folder.name + _REFUSED)
 
 
 def set_damaged_aside(folder: Path) -> Path:

@@ -113,12 +113,7 @@ class TrackingQueue:
 
     def _send(self, record: Record) -> None:
         started = time.monotonic()
-        try:
-            server_id = self.sender.send(record, self.spool)
-        except RefusedError as error:
-            kept = self.spool.set_aside(record)
-            log.warning("MLflow refuses a record, which is kept in %s: %s", kept, error)
-            server_id = None
+        server_id = _send_or_set_aside(record, self.spool, self.sender)
         self._mark_sent(server_id, time.monotonic() - started)
 
     def _next(self) -> Record | None:
@@ -147,3 +142,29 @@ class TrackingQueue:
             # When it is closed it tries once more at once.
             while self._closing == closing and (left := time_to_try - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+
+def replay(spool: Spool, sender: Sender) -> bool:
+    """Sends what a process left; returns whether that was all, else the spool keeps the rest.
+
+    Raises:
+        OSError, ValueError: the spool cannot be read, or removed.
+    """
+    while record := spool.next_unsent():
+        try:
+            spool.mark_sent(_send_or_set_aside(record, spool, sender))
+        except Exception as error:  # of MLflow, of the databases behind it, of a full disk
+            log.debug("MLflow failed: %s", error)
+            spool.close()
+            return False
+    spool.remove()
+    return True
+
+
+def _send_or_set_aside(record: Record, spool: Spool, sender: Sender) -> str | None:
+    try:
+        return sender.send(record, spool)
+    except RefusedError as error:
+        kept = spool.set_aside(record)
+        log.warning("MLflow refuses a record, which is kept in %s: %s", kept, error)
+        return None

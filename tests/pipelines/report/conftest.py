@@ -105,8 +105,10 @@ FILES: dict[str, dict[str, dict[str, Any]]] = {
             "metrics.json": {
                 "split": "test",
                 "images": 285,
+                "rejected": {HOSTILE: 1200, "damaged": 1},
                 "test_read": "before",
                 "test/accuracy": interval(0.75),
+                "test/macro_f1": {"value": 1.0, "low": 1.0, "high": 1.0},
                 "test/log_loss": interval(1.25),
             },
             "classes.json": [

@@ -40,9 +40,14 @@ def drawn_rows(weights: Values) -> list[NDArray[np.int64]]:
     return [np.repeat(np.arange(len(row)), row.astype(int)) for row in weights]
 
 
+@pytest.mark.parametrize("sure", [False, True], ids=["", "sure"])
 @pytest.mark.parametrize("classes", [2, 7])
-def test_a_resample_has_the_metrics_of_the_pictures_that_were_drawn(classes: int) -> None:
+def test_a_resample_has_the_metrics_of_the_pictures_that_were_drawn(
+    classes: int, sure: bool
+) -> None:
     labels, probabilities = guesses(60, classes, right=0.6)
+    if sure:  # All but one class are then as likely.
+        probabilities = np.eye(classes, dtype=np.float32)[probabilities.argmax(axis=1)]
     subjects = [f"person{n % 17}" for n in range(60)]
     resampled = resample(labels, probabilities, subjects, resamples=5, seed=1)
     (weights,) = draw_weights(subjects, resamples=5, seed=1)

@@ -28,6 +28,12 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2, "seed": 5}
             "by person, nobody being in two splits: 60 % train, 20 % validation, 20 % test; seed 5",
         ),
         (
+            {"method": "official", **SHARES},
+            None,
+            "as the dataset's authors did; where they made no validation split, it is 20 % of "
+            "their train split; seed 5",
+        ),
+        (
             {"method": "", "kfold": 10, "fold": 2, **SHARES},
             12,
             "into 10 folds by person, nobody being in two splits: tested on fold 2, validated on "
@@ -50,6 +56,19 @@ def test_a_model_without_an_evaluation_has_no_numbers() -> None:
     manifest = {"labels": ["sad", "happy"]}
     assert headline(manifest, "accuracy") is None
     assert list(summary(manifest)) == ["It was pushed without an evaluation."]
+
+
+def test_what_was_rejected_before_is_said() -> None:
+    rejected = {"no face found": 1200, "damaged": 1}
+    evaluation = {"split": "test", "images": 5, "rejected": rejected}
+    manifest = {"labels": ["a", "b"], "dataset": {"name": "made"}, "evaluation": evaluation}
+    said = list(limits(manifest, []))
+    assert said[0] == (
+        "1,201 more images of test were rejected before and are in none of the numbers: "
+        "no face found (1,200), damaged (1)."
+    )
+    evaluation["rejected"] = {}
+    assert "rejected" not in " ".join(limits(manifest, []))
 
 
 def test_an_interval_without_width_is_not_said() -> None:
