@@ -24,7 +24,7 @@ from components.common.publishing.serving import (
     KERAS_MODEL,
     MANIFEST,
     PREDICTIONS,
-    is_held,
+    is_published,
     lock,
     read_versions,
 )
@@ -39,7 +39,7 @@ class Pushed(NamedTuple):
         path: the version's folder.
         version: its number.
         reason: why, in words.
-        alias: `champion`: it is served; `challenger`: it is held back.
+        alias: `champion`: it is served; `challenger`: it is held back; None: it is withdrawn.
         warnings: what a person should do about it.
         unregistered: whether MLflow was to know it and did not answer.
     """
@@ -125,7 +125,7 @@ def publish(
     with lock(base):
         versions = read_versions(base)
         champion = [folder for n, folder in versions.published.items() if n == versions.champion]
-        for version_dir in (*champion, *versions.held.values()):
+        for version_dir in (*champion, *versions.held.values(), *versions.withdrawn.values()):
             if _holds(version_dir, files):
                 return version_dir
         version = max(versions.folders(), default=0) + 1
@@ -192,9 +192,9 @@ def _registered(version_dir: Path, base: Path) -> Pushed:
     """Registers it, with versions that were not before, and moves the aliases."""
     unregistered = not registry.register(base)
     path, version = str(version_dir), int(version_dir.name)
-    if not is_held(version_dir):
+    if is_published(version_dir):
         return Pushed(path, version, "blessed", "champion", unregistered=unregistered)
-    warning = (
-        f"version {version} is held back: `mien models promote {base.name} {version}` serves it"
-    )
-    return Pushed(path, version, "blessed", "challenger", (warning,), unregistered)
+    held = version_dir.parent.name == HELD
+    alias, state = ("challenger", "held back") if held else (None, "withdrawn")
+    warning = f"version {version} is {state}: `mien models promote {base.name} {version}` serves it"
+    return Pushed(path, version, "blessed", alias, (warning,), unregistered)

@@ -25,7 +25,7 @@ class Version(NamedTuple):
         model: its name.
         version: its number.
         status: `champion` is served; `challenger` is the newest held back, `held` another;
-            `earlier` is published, and a newer one is served.
+            `earlier` is published, and a newer one is served; `withdrawn` was served.
         folder: where it lies.
         manifest: what it is; empty where another than mien made it.
     """
@@ -127,4 +127,6 @@ def _status(number: int, versions: Versions) -> str:
         return "champion"
     if number in versions.published:
         return "earlier"
+    if number in versions.withdrawn:
+        return "withdrawn"
     return "challenger" if number == versions.challenger else "held"

@@ -15,6 +15,7 @@ _STATUS = {
     "earlier": "earlier: a newer version is served",
     "challenger": "challenger: held back, the newest that is",
     "held": "held back",
+    "withdrawn": "withdrawn: a person took it out of service",
 }
 
 

@@ -52,10 +52,10 @@ def _move(base: Path, move: Callable[[], object]) -> list[str]:
         now = read_versions(base)
     if now == before:
         return [f"{base.name}: version {now.champion} is served already"]
-    held = ", ".join(map(str, sorted(now.held.keys() - before.held.keys())))
+    withdrawn = ", ".join(map(str, sorted(now.withdrawn.keys() - before.withdrawn.keys())))
     was = f" (it was version {before.champion})" if before.champion else ""
     done = [f"{base.name}: version {now.champion} is served now{was}"]
-    return done + ([f"held back: version {held}"] if held else [])
+    return done + ([f"withdrawn: version {withdrawn}"] if withdrawn else [])
 
 
 def put_in_step(root: Path, folders: Sequence[Path]) -> Settled:

@@ -25,7 +25,7 @@ from components.common.files import (
     sync_folder,
     write_json,
 )
-from components.common.publishing.serving import CARD, is_held, version_folders
+from components.common.publishing.serving import CARD, is_published, version_folders
 
 MANIFEST = "manifest.json"
 
@@ -217,7 +217,7 @@ def _verify_published(version: Path, files: Mapping[str, Any]) -> None:
     if not version.exists() or _published_files(version) != files:
         raise DamagedError(f"the version that it pushed, {version}, is gone or changed")
     newest = max(version_folders(version.parent))
-    if int(version.name) != newest and not is_held(version):
+    if int(version.name) != newest and is_published(version):
         # TF Serving serves the newest: the model of this run must be that one.
         raise DamagedError(f"version {newest} was pushed after its version {version.name}")
 

@@ -245,7 +245,8 @@ def test_what_a_person_took_out_of_service_stays_there_when_it_is_pushed_again(
     run(models[1])
     roll_back(base)
     pushed = run(models[1])
-    assert (pushed.version, pushed.alias) == (2, "challenger")
+    assert (pushed.version, pushed.alias) == (2, None)
+    assert pushed.warnings == ("version 2 is withdrawn: `mien models promote faces 2` serves it",)
     assert versions(base) == {"1"}
 
 

@@ -167,10 +167,10 @@ def test_promote_and_rollback_move_what_is_served_and_say_so(mien: Mien) -> None
     assert (status, out) == (0, "faces: version 3 is served now (it was version 2)\n")
     assert statuses(mien) == {1: "earlier", 2: "earlier", 3: "champion"}
     _, out, _ = mien("rollback", "faces")
-    assert out == "faces: version 2 is served now (it was version 3)\nheld back: version 3\n"
+    assert out == "faces: version 2 is served now (it was version 3)\nwithdrawn: version 3\n"
     _, out, _ = mien("promote", "faces", "1")
-    assert out == "faces: version 1 is served now (it was version 2)\nheld back: version 2\n"
-    assert statuses(mien) == {1: "champion", 2: "held", 3: "challenger"}
+    assert out == "faces: version 1 is served now (it was version 2)\nwithdrawn: version 2\n"
+    assert statuses(mien) == {1: "champion", 2: "withdrawn", 3: "withdrawn"}
     _, out, _ = mien("promote", "faces", "1")
     assert out == "faces: version 1 is served already\n"
 
@@ -221,9 +221,9 @@ def test_the_aliases_move_with_what_is_served(
     _, _, err = mien("list")
     assert err.splitlines() == [
         "faces: the registry's champion is now version 3",
-        "faces: the registry's challenger is now version 2",
+        "faces: the registry's challenger is removed",
     ]
-    assert registered() == {"champion": "3", "challenger": "2"}
+    assert registered() == {"champion": "3"}
     assert mien("list")[2] == ""
 
 

@@ -2,10 +2,11 @@
 
     <model>/3/                    the highest number is what TF Serving serves: the champion
     <model>/3/mien_manifest.json  what it is, and the digests of its files
-    <model>/.held/4/              a version held back, no integer: TF Serving never opens it
+    <model>/.held/4/              held back until it is promoted; TF Serving opens integers alone
+    <model>/.withdrawn/2/         taken out of service by a person
     <model>/.lock                 held by whoever publishes or moves a version
 
-A version is served, or held back, by one rename, which a killed process did or did not do.
+A version is served, or no more, by one rename, which a killed process did or did not do.
 """
 
 from pathlib import Path
@@ -23,10 +24,11 @@ BESIDE_THE_MODEL = {MANIFEST, CARD, PREDICTIONS, KERAS_MODEL}
 """The files of a version that no server reads."""
 
 HELD = ".held"
+WITHDRAWN = ".withdrawn"
 
 
 class VersionError(ValueError):
-    """A version that cannot be served or held back; the message says why."""
+    """A version that cannot be served or taken out of service; the message says why."""
 
 
 class Versions(NamedTuple):
@@ -35,10 +37,12 @@ class Versions(NamedTuple):
     Attributes:
         published: what TF Serving would open, of which it serves the highest.
         held: those held back.
+        withdrawn: those that were served, and were taken out of service.
     """
 
     published: dict[int, Path]
     held: dict[int, Path]
+    withdrawn: dict[int, Path]
 
     @property
     def champion(self) -> int | None:
@@ -52,7 +56,7 @@ class Versions(NamedTuple):
 
     def folders(self) -> dict[int, Path]:
         """All of them."""
-        return dict(sorted({**self.held, **self.published}.items()))
+        return dict(sorted({**self.withdrawn, **self.held, **self.published}.items()))
 
 
 def version_folders(base_path: Path) -> dict[int, Path]:
@@ -70,7 +74,7 @@ def version_folders(base_path: Path) -> dict[int, Path]:
 
 def read_versions(base_path: Path) -> Versions:
     """The versions of a model; none where the folder is not there."""
-    folders = (base_path, base_path / HELD)
+    folders = (base_path, base_path / HELD, base_path / WITHDRAWN)
     return Versions(*(version_folders(path) if path.is_dir() else {} for path in folders))
 
 
@@ -79,14 +83,14 @@ def lock(base_path: Path) -> FileLock:
     return FileLock(base_path / ".lock")
 
 
-def is_held(version_dir: Path) -> bool:
-    """Whether a version is held back."""
-    return version_dir.parent.name == HELD
+def is_published(version_dir: Path) -> bool:
+    """Whether a version is where a server looks, neither held back nor withdrawn."""
+    return version_dir.parent.name not in (HELD, WITHDRAWN)
 
 
 def base_path_of(version_dir: Path) -> Path:
     """The folder of the model that a version is one of."""
-    return version_dir.parent.parent if is_held(version_dir) else version_dir.parent
+    return version_dir.parent if is_published(version_dir) else version_dir.parent.parent
 
 
 def read_manifest(version_dir: Path) -> dict[str, Any]:
@@ -116,15 +120,15 @@ def damage(version_dir: Path) -> str:
     return f"{changed[0]} is not the file that {MANIFEST} describes" if changed else ""
 
 
-def hold_back(base_path: Path, version: int) -> None:
-    """Takes a version out of what is served; the caller has the lock."""
-    held = base_path / HELD
-    held.mkdir(exist_ok=True)
-    (base_path / str(version)).rename(held / str(version))
+def withdraw(base_path: Path, version: int) -> None:
+    """Takes a version out of service; the caller has the lock."""
+    withdrawn = base_path / WITHDRAWN
+    withdrawn.mkdir(exist_ok=True)
+    (base_path / str(version)).rename(withdrawn / str(version))
 
 
 def promote(base_path: Path, version: int) -> None:
-    """Makes a version the one that is served; those above it are held back. Needs the lock.
+    """Makes a version the one that is served; those above it are withdrawn. Needs the lock.
 
     The highest is moved last: until then it is served on, and no version between is for a moment.
 
@@ -140,14 +144,14 @@ def promote(base_path: Path, version: int) -> None:
         raise VersionError(
             f"version {version} is not served: {wrong}; push that model again, or promote another"
         )
-    if version in versions.held:
-        versions.held[version].rename(base_path / str(version))
+    if version not in versions.published:
+        versions.folders()[version].rename(base_path / str(version))
     for above in (number for number in versions.published if number > version):
-        hold_back(base_path, above)
+        withdraw(base_path, above)
 
 
 def roll_back(base_path: Path) -> int:
-    """Holds the champion back, so that the version before is served; returns its number.
+    """Withdraws the champion, so that the version before is served; returns its number.
 
     Needs the lock.
 

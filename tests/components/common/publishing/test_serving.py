@@ -32,9 +32,8 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "faces"
 
 
-def lying(base: Path) -> tuple[list[int], list[int]]:
-    versions = read_versions(base)
-    return list(versions.published), list(versions.held)
+def lying(base: Path) -> tuple[list[int], ...]:
+    return tuple(list(versions) for versions in read_versions(base))
 
 
 def test_the_highest_is_the_champion_and_the_newest_held_the_challenger(base: Path) -> None:
@@ -49,26 +48,29 @@ def test_a_model_that_was_never_pushed_has_no_versions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "published", "held"),
+    ("version", "published", "held", "withdrawn"),
     [
-        (4, [1, 2, 3, 4], []),
-        (3, [1, 2, 3], [4]),
-        (2, [1, 2], [3, 4]),
-        (1, [1], [2, 3, 4]),
+        (4, [1, 2, 3, 4], [], []),
+        (3, [1, 2, 3], [4], []),
+        (2, [1, 2], [4], [3]),
+        (1, [1], [4], [2, 3]),
     ],
 )
 def test_a_promoted_version_is_the_highest_that_a_server_finds(
-    base: Path, version: int, published: list[int], held: list[int]
+    base: Path, version: int, published: list[int], held: list[int], withdrawn: list[int]
 ) -> None:
     promote(base, version)
-    assert lying(base) == (published, held)
+    assert lying(base) == (published, held, withdrawn)
     assert (base / str(version) / "saved_model.pb").read_text() == f"graph of {version}"
 
 
-def test_what_was_held_back_comes_back(base: Path) -> None:
+def test_what_was_withdrawn_comes_back_and_is_no_challenger(base: Path) -> None:
     promote(base, 1)
     promote(base, 2)
-    assert lying(base) == ([1, 2], [3, 4])
+    assert lying(base) == ([1, 2], [4], [3])
+    promote(base, 4)
+    assert lying(base) == ([1, 2, 4], [], [3])
+    assert read_versions(base).challenger is None
 
 
 def test_rolling_back_twice_goes_back_two_versions_and_no_further(base: Path) -> None:
@@ -76,20 +78,20 @@ def test_rolling_back_twice_goes_back_two_versions_and_no_further(base: Path) ->
     assert roll_back(base) == 1
     with pytest.raises(VersionError, match="no version to go back to: 1 is the only one"):
         roll_back(base)
-    assert lying(base) == ([1], [2, 3, 4])
+    assert lying(base) == ([1], [4], [2, 3])
 
 
 def test_the_champion_stays_served_until_the_last_of_the_moves(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champions = []
-    hold_back: Callable[[Path, int], None] = serving.hold_back
+    withdraw: Callable[[Path, int], None] = serving.withdraw
 
     def watched(base: Path, version: int) -> None:
         champions.append(read_versions(base).champion)
-        hold_back(base, version)
+        withdraw(base, version)
 
-    monkeypatch.setattr(serving, "hold_back", watched)
+    monkeypatch.setattr(serving, "withdraw", watched)
     promote(base, 1)
     assert champions == [3, 3]
 
@@ -112,7 +114,7 @@ def test_a_damaged_version_is_not_promoted_nor_rolled_back_to(
     for move in (lambda: promote(base, 2), lambda: roll_back(base)):
         with pytest.raises(VersionError, match=r"version 2 is not served: .*push that model again"):
             move()
-    assert lying(base) == ([1, 2, 3], [4])
+    assert lying(base) == ([1, 2, 3], [4], [])
 
 
 def test_a_version_without_a_manifest_is_another_makers_and_can_be_promoted(base: Path) -> None:
