@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from components.common import tracking
 from components.common.tracking import TrackedRun
@@ -28,6 +28,7 @@ from components.common.tracking.system_metrics import system_metrics
 from components.common.tracking.tracking_queue import TrackingQueue, replay
 from pipelines.environment import PACKAGES, git_commit
 from pipelines.errors import UsageError
+from pipelines.mlflow_database import prepare_database
 from pipelines.orphans import close_orphans, this_process
 from pipelines.ports import require_free
 from pipelines.store import flat
@@ -67,6 +68,16 @@ def tracking_uri(root: Path) -> str:
 
 def _own_uri(root: Path) -> str:
     return f"sqlite:///{root / 'mlflow.db'}"
+
+
+def open_sender(root: Path) -> Sender:
+    """What tells the experiment of a root, whose own database, if it has one, is there then."""
+    uri = tracking_uri(root)
+    if uri != _own_uri(root):
+        return Sender(uri, EXPERIMENT, None)  # The server knows where artifacts go.
+    artifacts = (root / "mlartifacts").as_uri()
+    prepare_database(root, EXPERIMENT, artifacts)
+    return Sender(uri, EXPERIMENT, artifacts)
 
 
 def spool_folder(root: Path, run_id: str) -> Path:
@@ -120,13 +131,8 @@ def _started(root: Path, name: str, run_id: str, tags: Mapping[str, str]) -> Ite
 @contextmanager
 def _queue(root: Path, run_id: str) -> Iterator[TrackingQueue]:
     """A queue; beside it, what earlier runs left is sent, and their orphans are closed."""
-    uri = tracking_uri(root)
-    artifacts = None  # With a server of the user's own, the server knows where artifacts go.
-    if uri == _own_uri(root):
-        _make_database(root)
-        artifacts = (root / "mlartifacts").as_uri()
     folder = spool_folder(root, run_id)
-    sender = Sender(uri, EXPERIMENT, artifacts)
+    sender = open_sender(root)
     queue = TrackingQueue(Spool(folder), sender, _tags_of_every_run())
     queue.start()
     catching_up = threading.Thread(
@@ -181,22 +187,6 @@ def _send_rest(folder: Path, sender: Sender) -> Spool | None:
     return None
 
 
-def _make_database(root: Path) -> None:
-    """Makes the database of a new root, which takes MLflow 5 to 9 s and is no outage.
-
-    It gets its name when it is whole: a killed process leaves none, and two first runs make one.
-    """
-    import mlflow
-
-    path = root / "mlflow.db"
-    with FileLock(root / ".mlflow.lock"):
-        if not path.exists():
-            part = path.with_suffix(".part")
-            part.unlink(missing_ok=True)
-            mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-            part.rename(path)
-
-
 def ui_command(root: Path, host: str, port: int) -> list[str]:
     """The command of the MLflow UI on the runs under a root.
 
@@ -211,6 +201,7 @@ def ui_command(root: Path, host: str, port: int) -> list[str]:
     if uri == _own_uri(root) and not (root / "mlflow.db").exists():
         raise UsageError(f"no runs under {root}: run `mien run drawn_faces` first, or say --root")
     require_free(host, port, "--port")
+    open_sender(root)
     # Job execution starts six more processes, for what mien does not use.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]

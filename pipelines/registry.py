@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 from components.common.publishing import registry, serving
 from components.common.publishing.serving import VersionError, read_versions
-from components.common.tracking.mlflow_sender import Sender
 from pipelines.errors import UsageError
-from pipelines.mlflow_runs import EXPERIMENT, configure_mlflow, tracking_uri
+from pipelines.mlflow_runs import configure_mlflow, open_sender
 
 
 class Settled(NamedTuple):
@@ -131,8 +130,7 @@ def _mlflow(root: Path) -> Any:
     configure_mlflow(seconds=10)
     import mlflow
 
-    uri = tracking_uri(root)
-    artifacts = (root / "mlartifacts").as_uri() if _is_own() else None
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment(experiment_id=Sender(uri, EXPERIMENT, artifacts).experiment())
+    sender = open_sender(root)
+    mlflow.set_tracking_uri(sender.uri)
+    mlflow.set_experiment(experiment_id=sender.experiment())
     return mlflow

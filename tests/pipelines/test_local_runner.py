@@ -28,9 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Run]:
 
     def push(*_: Path, **__: object) -> Pushed:
         ((number, folder),) = serving.read_versions(base).folders().items()
-        told = (
-            ("champion", ()) if serving.is_published(folder) else ("challenger", ("held back",))
-        )
+        told = ("champion", ()) if serving.is_published(folder) else ("challenger", ("held back",))
         return Pushed(str(folder), number, "blessed", *told, unregistered=True)
 
     def wrapper(pushed_model: dsl.Artifact) -> None:
