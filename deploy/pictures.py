@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.common.pictures.detectors import Box
 from components.common.pictures.faces import FaceCrop, FaceNotFoundError, crop_faces
-from components.common.pictures.picture_files import UndecodableImageError, check_size
+from components.common.pictures.picture_files import UndecodableImageError, count_pixels
 
 # How the files begin that every server reads; OpenCV reads others too.
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
@@ -36,7 +36,7 @@ def decode(encoded: bytes) -> NDArray[np.uint8]:
         NoImageError: the bytes are no whole JPEG, PNG or BMP picture, or one of too many pixels.
     """
     try:
-        check_size(encoded)
+        count_pixels(encoded)
     except UndecodableImageError as error:
         raise NoImageError(f"no picture: {error}") from None
     image = _decode(encoded) if encoded.startswith(_STARTS) else None

@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from components.common.quiet import output_to
 from deploy.server.configs import Batching, one_model, read_batching, read_models
 from deploy.server.errors import StartError
-from deploy.server.limits import MAX_CALLS_AT_ONCE, MAX_MESSAGE_BYTES
+from deploy.server.limits import MAX_CALLS_AT_ONCE, MAX_MESSAGE_BYTES, MAX_SECONDS_IDLE
 from deploy.server.versions import candidates
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = _parse(argv)
     if flags.stop_at_end_of_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
+    _allow_connections()
     # Ctrl-C ends it at once, with no traceback, while the model loads; later it is _stop_event's.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -56,6 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"deploy.server: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _allow_connections() -> None:
+    """Raises the limit of open files, often 1,024, to what this process may have at the most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError):  # macOS says that there is no limit, and has one.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop_at_end_of_stdin() -> None:
@@ -119,8 +129,8 @@ async def _serve(flags: argparse.Namespace, config: ModelServerConfig, batching:
             flush=True,
         )
         logging.basicConfig(format="%(asctime)s %(message)s")  # to stderr, what is loaded later
-        for refusal in serving.models.refused():
-            logging.error(refusal)
+        for line in (*serving.models.refused(), *serving.models.shortfalls()):
+            logging.error(line)
         async with serving.watching(flags.file_system_poll_wait_seconds):
             await stop.wait()
         await healthy.enter_graceful_shutdown()
@@ -161,6 +171,8 @@ async def _listen(
         access_log=None,
         shutdown_timeout=_GRACE_SECONDS,
         handler_cancellation=True,  # Who hangs up waits no more.
+        keepalive_timeout=MAX_SECONDS_IDLE,
+        auto_decompress=False,  # aiohttp would inflate without an end.
     )
     await runner.setup()
     await web.SockSite(runner, rest_socket).start()

@@ -58,14 +58,13 @@ class Batcher:
         Args:
             servable: the model.
             signature: its name.
-            inputs: arrays of the signature's names, dtypes and shapes.
+            inputs: arrays that `Servable.require_inputs` has let pass.
             deadline: of the event loop's clock.
 
         Raises:
             ServingError: of `Servable.predict`; INVALID_ARGUMENT, more rows than may ever wait;
                 RESOURCE_EXHAUSTED, too many wait already; DEADLINE_EXCEEDED.
         """
-        servable.require_inputs(signature, inputs)
         kind = _Kind(servable, signature, tuple((n, a.shape[1:]) for n, a in inputs.items()))
         rows = _common_rows(inputs) if servable.is_batchable(signature) else None
         if rows is None:  # It is merged with nothing, and counts as one.
@@ -120,19 +119,23 @@ class Batcher:
         return waiting.answer
 
     def _dispatch(self) -> None:
-        """Gives batches to idle threads: of the kind that has waited longest."""
+        """Gives batches to idle threads: first of the kind that is due first."""
+        loop = asyncio.get_running_loop()
         while self._idle and self._queues:
-            kind = min(self._queues, key=lambda kind: self._queues[kind][0].since)
-            loop = asyncio.get_running_loop()
-            full = sum(w.rows for w in self._queues[kind]) >= self._batching.max_batch_size
-            due = self._queues[kind][0].since + self._batching.batch_timeout_micros / 1e6
-            if not full and loop.time() < due:
+            kind = min(self._queues, key=self._due)
+            if (due := self._due(kind)) > loop.time():
                 loop.call_at(due, self._dispatch)
                 return
             batch = self._take(kind)
             if batch:
                 self._idle -= 1
                 loop.create_task(self._compute(kind, batch)).add_done_callback(self._done)
+
+    def _due(self, kind: _Kind) -> float:
+        """When requests of a kind are computed: at once where they fill a batch."""
+        queue = self._queues[kind]
+        full = sum(waiting.rows for waiting in queue) >= self._batching.max_batch_size
+        return queue[0].since + (0 if full else self._batching.batch_timeout_micros / 1e6)
 
     def _take(self, kind: _Kind) -> list[_Waiting]:
         """As many as fit, without those whose clients are gone."""
@@ -153,12 +156,17 @@ class Batcher:
         task.result()  # Nothing is raised but what is a fault of this module.
 
     async def _compute(self, kind: _Kind, batch: list[_Waiting]) -> None:
+        alone = len(batch) == 1 and not self._batching.allowed_batch_sizes
+        merged = self._merge(batch)
         try:
-            outputs = await self._in_thread(kind, self._merge(batch))
+            outputs = await self._in_thread(kind, merged)
+            if not alone and _common_rows(outputs) != _common_rows(merged):
+                raise invalid_argument("Outputs have not a row for each of the inputs")
         except Exception as error:  # Whatever it is, each client is owed an answer.
             if len(batch) > 1:
                 for waiting in batch:
-                    await self._compute(kind, [waiting])
+                    if not waiting.answer.done():  # Its client may have gone meanwhile.
+                        await self._compute(kind, [waiting])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
@@ -166,7 +174,6 @@ class Batcher:
         for waiting in batch:
             rows = slice(start, start := start + waiting.rows)
             if not waiting.answer.done():
-                alone = len(batch) == 1 and not self._batching.allowed_batch_sizes
                 waiting.answer.set_result(
                     outputs if alone else {name: a[rows] for name, a in outputs.items()}
                 )

@@ -69,8 +69,9 @@ def _method(
         try:
             with (
                 serving.monitor.request(model, api, "GRPC"),
-                serving.admitted(request.ByteSize()),
+                serving.admission() as admit,
             ):
+                admit(request.ByteSize())
                 return await answer(serving, request, deadline)
         except ServingError as error:
             await context.abort(error.code, str(error))

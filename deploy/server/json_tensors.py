@@ -191,9 +191,19 @@ def to_array(name: str, value: Any, dtype: tf.DType) -> Array:
     try:
         if dtype == tf.string:
             return _to_strings(value)
+        if _holds(str, value):  # numpy would make all of them as long as the longest.
+            raise TypeError("it holds a string")
         return _to_numbers(np.array(value), dtype.as_numpy_dtype)
     except (TypeError, ValueError, RecursionError) as error:
         raise invalid_argument(f'Input "{name}" is not of type {dtype.name}: {error}') from error
+
+
+def _holds(kind: type, value: Any) -> bool:
+    """Whether there is one of a kind in nested lists; asks of each list and not of each item."""
+    if not isinstance(value, list):
+        return isinstance(value, kind)
+    kinds = set(map(type, value))
+    return kind in kinds or (list in kinds and any(_holds(kind, each) for each in value))
 
 
 def _to_numbers(array: Array, dtype: type[np.generic]) -> Array:
@@ -225,8 +235,10 @@ def _to_bytes(value: Any) -> Any:
         return value.encode()
     if not _is_base64(value):
         raise TypeError(f"it holds a {type(value).__name__}")
+    text = value["b64"]
     try:
-        return base64.b64decode(value["b64"], validate=True)
+        # TF Serving's decoder (absl) needs no padding.
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError(f"Unable to base64 decode ({error})") from error
 
@@ -249,5 +261,5 @@ def _to_feature(name: str, value: Any) -> tf.train.Feature:
         if all(isinstance(item, float) for item in values):
             return tf.train.Feature(float_list=tf.train.FloatList(value=values))
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=_to_bytes(values)))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise invalid_argument(f"Unexpected element type in feature: {name}: {error}") from error

@@ -20,7 +20,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from deploy.server import json_tensors, json_writer
 from deploy.server.errors import ServingError, invalid_argument
-from deploy.server.messages import off_the_loop
+from deploy.server.off_loop import off_the_loop
 from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
 from deploy.server.serving import Serving
 
@@ -74,7 +74,7 @@ async def infer(serving: Serving, spec: ModelSpec, body: bytes, deadline: float)
     """
     servable = serving.models.find(spec)
     asked = await off_the_loop(len(body), _read, body, servable)
-    outputs = await serving.batcher.predict(servable, asked.signature, asked.inputs, deadline)
+    outputs = await serving.predict(servable, asked.signature, asked.inputs, deadline)
     if unknown := [name for name in asked.outputs if name not in outputs]:
         raise invalid_argument(f"there is no output {', '.join(unknown)}")
     return asked.id | {

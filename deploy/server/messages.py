@@ -3,10 +3,9 @@
 The messages are those of https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
 """
 
-import asyncio
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import tensorflow as tf
@@ -47,16 +46,12 @@ from tensorflow_serving.apis.status_pb2 import StatusProto
 from deploy.server.configs import check_models
 from deploy.server.errors import ServingError, StartError, invalid_argument
 from deploy.server.limits import MAX_MESSAGE_BYTES
-from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable, require_few_pixels
+from deploy.server.off_loop import off_the_loop
+from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable, pixels_of
 from deploy.server.serving import Serving
-
-T = TypeVar("T")
 
 _STRING_BYTES = 64
 """What a string takes in memory at the least."""
-
-_LARGE = 2**18
-"""Bytes of a request that takes longer to read than a thread takes to start."""
 
 # TF Serving answers in these fields, and clients read them by name (`outputs["score"].float_val`);
 # tf.make_tensor_proto would pack all but strings into `tensor_content`.
@@ -87,7 +82,7 @@ async def predict(serving: Serving, request: PredictRequest, deadline: float) ->
     if unknown:
         raise invalid_argument(f"output tensor alias not found in signature: {','.join(unknown)}")
     inputs = await off_the_loop(request.ByteSize(), arrays, request)
-    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
+    outputs = await serving.predict(servable, signature, inputs, deadline)
     wanted = request.output_filter or outputs.keys()
     return PredictResponse(
         model_spec=_model_spec(servable, signature),
@@ -106,8 +101,7 @@ async def classify(
     servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     servable.require_method(signature, "classify", {"classes", "scores"})
-    inputs = {"inputs": serialized_examples(request.input)}
-    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
+    outputs = await _ask_of_examples(serving, servable, signature, request.input, deadline)
     return ClassificationResponse(
         model_spec=_model_spec(servable, signature),
         result=ClassificationResult(classifications=_classifications(outputs)),
@@ -125,8 +119,7 @@ async def regress(
     servable = serving.models.find(request.model_spec)
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     servable.require_method(signature, "regress", {"outputs"})
-    inputs = {"inputs": serialized_examples(request.input)}
-    outputs = await serving.batcher.predict(servable, signature, inputs, deadline)
+    outputs = await _ask_of_examples(serving, servable, signature, request.input, deadline)
     regressions = [Regression(value=value) for value in outputs["outputs"].ravel().tolist()]
     return RegressionResponse(
         model_spec=_model_spec(servable, signature),
@@ -176,14 +169,16 @@ async def reload_config(
     be served is.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, the config names no model, or one twice.
+        ServingError: INVALID_ARGUMENT, the config names no model, or one twice;
+            FAILED_PRECONDITION, not all of it is served.
     """
     try:
         check_models(request.config)
     except StartError as error:
         raise invalid_argument(str(error)) from error
-    problems = await serving.reload(request.config)
-    return ReloadConfigResponse(status=_status("; ".join(problems)))
+    if shortfalls := await serving.reload(request.config):
+        raise ServingError(StatusCode.FAILED_PRECONDITION, "; ".join(shortfalls))
+    return ReloadConfigResponse(status=_status(""))
 
 
 def _classifications(outputs: dict[str, Array]) -> list[Classifications]:
@@ -204,13 +199,6 @@ def _status(error: str) -> StatusProto:
     return StatusProto(error_code=2 if error else 0, error_message=error)  # 2 is UNKNOWN
 
 
-async def off_the_loop(size: int, call: Callable[..., T], *arguments: Any) -> T:
-    """Calls at once what is small, and what is large in a thread, so that the loop stays free."""
-    if size < _LARGE:
-        return call(*arguments)
-    return await asyncio.to_thread(call, *arguments)
-
-
 def arrays(request: PredictRequest) -> dict[str, Array]:
     """The inputs of a request as arrays.
 
@@ -226,11 +214,21 @@ def _model_spec(servable: Servable, signature: str = "") -> ModelSpec:
     return spec
 
 
-def serialized_examples(source: Input) -> Array:
-    """The examples of a request, each with what they share: serialized, as an object array.
+async def _ask_of_examples(
+    serving: Serving, servable: Servable, signature: str, source: Input, deadline: float
+) -> dict[str, Array]:
+    examples = merged_examples(source)
+    pictures = (each.features.feature["image/encoded"].bytes_list.value for each in examples)
+    pixels = await off_the_loop(source.ByteSize(), pixels_of, chain.from_iterable(pictures))
+    inputs = {"inputs": serialized(examples)}
+    return await serving.predict(servable, signature, inputs, deadline, pixels)
+
+
+def merged_examples(source: Input) -> list[tf.train.Example]:
+    """The examples of a request, each with what they share.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, there is none, or a picture in one is too large.
+        ServingError: INVALID_ARGUMENT, there is none.
     """
     with_context = source.example_list_with_context
     examples = [*source.example_list.examples]
@@ -241,8 +239,11 @@ def serialized_examples(source: Input) -> Array:
         examples.append(merged)
     if not examples:
         raise invalid_argument("Input is empty.")
-    for example in examples:
-        require_few_pixels(example.features.feature["image/encoded"].bytes_list.value)
+    return examples
+
+
+def serialized(examples: Sequence[tf.train.Example]) -> Array:
+    """Examples as the input of a signature: an object array of bytes."""
     return np.array([example.SerializeToString() for example in examples], dtype=object)
 
 

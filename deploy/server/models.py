@@ -49,6 +49,7 @@ class Models:
         """Loads nothing yet; `load` makes a warmed-up servable of a verified folder."""
         self._load = load
         self._versions: Mapping[str, Mapping[int, Version]] = {}
+        self._labels: Mapping[str, Mapping[str, int]] = {}
         self._problems: dict[str, str] = {}
         self._turn = threading.Lock()
         self.configure(config)
@@ -85,6 +86,24 @@ class Models:
             for name in self._configs
             if not self._available(name)
         ]
+
+    def shortfalls(self) -> list[str]:
+        """What of the config is not served: models, versions by number, labels; a line each."""
+        lines = self.problems()
+        for name in self.names():
+            config, available = self._configs[name], self._available(name)
+            lines += [
+                f"{name} version {number} is not served"
+                for number in config.model_version_policy.specific.versions
+                if number not in available
+            ]
+            lines += [
+                f"Request to assign label to version {number} of model {name}, which is not "
+                "currently available for inference"
+                for _, number in sorted(config.version_labels.items())
+                if number not in available
+            ]
+        return lines
 
     def refused(self) -> list[str]:
         """Which versions are not served, and why, a line each."""
@@ -137,10 +156,10 @@ class Models:
 
     def _number(self, spec: ModelSpec, available: Mapping[int, Servable]) -> int:
         if spec.version_label:
-            config = self._configs.get(spec.name, ModelConfig())
-            if spec.version_label not in config.version_labels:
+            labels = self._labels.get(spec.name, {})
+            if spec.version_label not in labels:
                 raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
-            return config.version_labels[spec.version_label]
+            return labels[spec.version_label]
         return spec.version.value if spec.HasField("version") else max(available, default=-1)
 
     def _reconcile(self, name: str, config: ModelConfig) -> None:
@@ -152,6 +171,11 @@ class Models:
         if not served:
             reasons = (v.error for v in self._versions.get(name, {}).values() if v.error)
             raise StartError("; ".join(reasons))
+        # Now that all are loaded, and before one is let go: a label leads to what is served.
+        labels, before = config.version_labels, self._labels.get(name, {})
+        kept = {label: number for label, number in before.items() if label in labels}
+        moved = {label: number for label, number in labels.items() if number in served}
+        self._labels = {**self._labels, name: kept | moved}
         for number in self._available(name).keys() - served:
             log.warning("%s version %d is not served any more", name, number)
             self._set(name, number, Version(END))

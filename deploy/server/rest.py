@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -27,11 +28,13 @@ from deploy.server.limits import (
     MAX_SECONDS_TO_ANSWER,
     MAX_SECONDS_TO_READ,
 )
-from deploy.server.messages import off_the_loop
+from deploy.server.off_loop import off_the_loop
 from deploy.server.servable import DEFAULT_SIGNATURE
 from deploy.server.serving import Serving
 
 log = logging.getLogger(__name__)
+
+_BODY = web.RequestKey("body", bytes)
 
 Answer = Callable[[Serving, ModelSpec, bytes, float], Awaitable[str]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,9 +42,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(serving: Serving) -> web.Application:
     """Returns the application that answers for `serving`."""
-    app = web.Application(
-        middlewares=[_errors, _admission(serving)], client_max_size=MAX_MESSAGE_BYTES
-    )
+    app = web.Application(middlewares=[_errors, _admission(serving)])
     model = r"/v1/models/{model:[^/:]+}"
     for path in (model, model + r"/versions/{version:\d+}", model + "/labels/{label:[^/:]+}"):
         app.router.add_get(path, _handler(serving, "GetModelStatus", _status))
@@ -67,7 +68,7 @@ def _handler(serving: Serving, api: str, answer: Answer) -> Handler:
         deadline = asyncio.get_running_loop().time() + MAX_SECONDS_TO_ANSWER
         with serving.monitor.request(request.match_info["model"], api, "REST"):
             spec = _model_spec(request.match_info)
-            content = await answer(serving, spec, await request.read(), deadline)
+            content = await answer(serving, spec, request[_BODY], deadline)
             return _json(content)
 
     return handle
@@ -133,7 +134,7 @@ async def _predict(serving: Serving, spec: ModelSpec, body: bytes, deadline: flo
         return signature, json_tensors.predict_inputs(parsed, servable.inputs(signature))
 
     signature, request = await off_the_loop(len(body), read)
-    outputs = await serving.batcher.predict(servable, signature, request.inputs, deadline)
+    outputs = await serving.predict(servable, signature, request.inputs, deadline)
     return json_tensors.predict_answer(outputs, request.format)
 
 
@@ -174,20 +175,47 @@ def _admission(serving: Serving) -> Any:
     """Bounds how much of all requests is in memory at once, and how long one may take to come."""
 
     @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # What comes without a length may become as large as is allowed.
-        size = MAX_MESSAGE_BYTES if request.content_length is None else request.content_length
-        size = min(size, MAX_MESSAGE_BYTES) if request.can_read_body else 0
-        with serving.admitted(size):
+    async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with serving.admission() as admit:
             try:
                 async with asyncio.timeout(MAX_SECONDS_TO_READ):
-                    await request.read()
+                    request[_BODY] = await _read(request, admit)
             except TimeoutError:
                 request.protocol.close()  # Else the rest of its body would be waited for.
                 raise web.HTTPRequestTimeout from None
             return await handler(request)
 
-    return admit
+    return admission
+
+
+async def _read(request: web.Request, admit: Callable[[int], None]) -> bytes:
+    """The body, inflated where it is gzip; each byte is counted when it is there."""
+    parts, size = [], 0
+    async for part in request.content.iter_any():
+        admit(len(part))
+        parts.append(part)
+        size += len(part)
+        _require_few(size)
+    body = b"".join(parts)
+    if request.headers.get("Content-Encoding", "identity") == "identity":
+        return body
+    inflated = await off_the_loop(MAX_MESSAGE_BYTES, _inflate, body)
+    admit(len(inflated))
+    _require_few(len(inflated))
+    return inflated
+
+
+def _inflate(body: bytes) -> bytes:
+    """Inflates gzip or zlib, no further than one byte more than is allowed."""
+    try:
+        return zlib.decompressobj(wbits=47).decompress(body, MAX_MESSAGE_BYTES + 1)
+    except zlib.error as error:
+        raise invalid_argument(f"The body cannot be inflated: {error}") from error
+
+
+def _require_few(size: int) -> None:
+    if size > MAX_MESSAGE_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_MESSAGE_BYTES, size)
 
 
 @web.middleware

@@ -12,7 +12,7 @@ from grpc import StatusCode
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from components.common.pictures.picture_files import UndecodableImageError, check_size
+from components.common.pictures.picture_files import UndecodableImageError, count_pixels
 from deploy.server.errors import ServingError, StartError, invalid_argument
 
 Array = npt.NDArray[Any]
@@ -99,14 +99,14 @@ class Servable:
             for name, tensor in sorted(outputs.items())  # which come in any order
         }
 
-    def require_inputs(self, signature: str, inputs: Mapping[str, Array]) -> None:
-        """Checks that inputs are those of a signature, and their pictures of a size to decode.
+    def require_inputs(self, signature: str, inputs: Mapping[str, Array]) -> int:
+        """Checks that inputs are those of a signature; returns how many pixels their pictures have.
 
         Raises:
             ServingError: INVALID_ARGUMENT, they are not, or there is no such signature.
         """
         _require_inputs(self.inputs(signature), inputs)
-        require_few_pixels(inputs.get("image_bytes", _NONE).ravel())
+        return pixels_of(inputs.get("image_bytes", _NONE).ravel())
 
     def require_method(self, signature: str, method: str, outputs: Set[str]) -> None:
         """Checks that a signature is one of TF Serving's Classify or Regress API.
@@ -138,17 +138,16 @@ class Servable:
         return all(spec.shape.rank and spec.shape[0] is None for spec in specs)
 
 
-def require_few_pixels(encoded: Iterable[bytes]) -> None:
-    """Checks by their headers that no picture is too large to be decoded.
+def pixels_of(encoded: Iterable[bytes]) -> int:
+    """How many pixels pictures have together, by their headers.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, one has more than `picture_files.MAX_PIXELS`.
+        ServingError: INVALID_ARGUMENT, one cannot be decoded: see `picture_files.count_pixels`.
     """
-    for picture in encoded:
-        try:
-            check_size(picture)
-        except UndecodableImageError as error:
-            raise invalid_argument(f"A picture is too large: {error}") from error
+    try:
+        return sum(map(count_pixels, encoded))
+    except UndecodableImageError as error:
+        raise invalid_argument(str(error)) from error
 
 
 def _input_specs(

@@ -20,11 +20,14 @@ def candidates(
     """The version folders that a policy allows, the newest first, and how many of them it wants.
 
     Raises:
-        StartError: `base_path` is missing, or holds no such version.
+        StartError: `base_path` is missing, cannot be read, or holds no such version.
     """
     if not base_path.is_dir():
         raise StartError(f"{base_path} is no folder: give the model's base path")
-    found = version_folders(base_path)
+    try:
+        found = version_folders(base_path)
+    except OSError as error:
+        raise StartError(f"{base_path} cannot be read: {error.strerror}") from error
     choice = policy.WhichOneof("policy_choice")
     if choice == "specific":
         found = {number: found[number] for number in found if number in policy.specific.versions}
@@ -39,7 +42,8 @@ def candidates(
 
 def stamp(folder: Path) -> tuple[tuple[int, int], ...]:
     """What tells of a version folder, without reading its files, that one of them has changed."""
-    known = (path.stat() for path in (folder, *sorted(folder.rglob("*"))))
+    paths = (folder, *sorted(folder.rglob("*")))
+    known = (path.stat(follow_symlinks=path.exists()) for path in paths)  # A link may be dangling.
     return tuple((status.st_mtime_ns, status.st_size) for status in known)
 
 

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from deploy.server.errors import ServingError, StartError
-from deploy.server.messages import arrays, serialized_examples
+from deploy.server.messages import arrays, merged_examples, serialized
 from deploy.server.servable import DEFAULT_SIGNATURE, Array, Servable
 
 MAX_REQUESTS = 1_000
@@ -20,8 +20,8 @@ MAX_REQUESTS = 1_000
 
 _LOGS: dict[str, Callable[[Any], dict[str, Array]]] = {
     "predict_log": arrays,
-    "classify_log": lambda request: {"inputs": serialized_examples(request.input)},
-    "regress_log": lambda request: {"inputs": serialized_examples(request.input)},
+    "classify_log": lambda request: {"inputs": serialized(merged_examples(request.input))},
+    "regress_log": lambda request: {"inputs": serialized(merged_examples(request.input))},
 }
 
 

@@ -32,11 +32,11 @@ def test_a_picture_is_its_rgb_pixels(kind: str) -> None:
     ],
 )
 def test_what_is_no_whole_picture_is_said(encoded: bytes) -> None:
-    with pytest.raises(NoImageError, match="no picture: wanted JPEG, PNG or BMP"):
+    with pytest.raises(NoImageError, match=r"^no picture: (wanted|Unknown|A picture is too large)"):
         decode(encoded)
 
 
 def test_a_picture_of_too_many_pixels_is_told_before_it_is_decoded() -> None:
     bomb = cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))[1].tobytes()
-    with pytest.raises(NoImageError, match=r"no picture: 81,000,000 pixels, more than the 67,"):
+    with pytest.raises(NoImageError, match=r"too large: 81,000,000 pixels, more than the 67,"):
         decode(bomb)

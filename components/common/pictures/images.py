@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.common.pictures.picture_files import UndecodableImageError as UndecodableImageError
-from components.common.pictures.picture_files import check_size
+from components.common.pictures.picture_files import count_pixels
 
 
 def decode(encoded: Any) -> Any:
@@ -81,7 +81,7 @@ def decode_image(encoded: bytes) -> NDArray[np.uint8]:
     Raises:
         UndecodableImageError: it has more than MAX_PIXELS, or with the decoder's own reason.
     """
-    check_size(encoded)
+    count_pixels(encoded)
     try:
         # To ask an operation whether it is one takes as long as to decode a small JPEG.
         is_jpeg = encoded.startswith(b"\xff\xd8\xff")
@@ -132,7 +132,7 @@ def decode_and_fit(
         UndecodableImageError: one is no whole picture.
     """
     for one in encoded:
-        check_size(one)
+        count_pixels(one)
     try:
         return _all_fitter(height, width, channels)(encoded).numpy()
     except tf.errors.InvalidArgumentError:

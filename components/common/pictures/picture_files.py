@@ -10,31 +10,48 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 MAX_PIXELS = 64 * 2**20
-BOMB_BYTES = 2**12
-"""What is smaller cannot hold MAX_PIXELS, however it is packed."""
+
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF")
+"""Pillow reads 40 more, some of them slowly."""
+
+_DECODED = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"RIFF", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+"""How the files begin that TensorFlow decodes. The last three, WebP and JPEG XL, are not measured,
+and so not taken."""
 
 
 class UndecodableImageError(ValueError):
     """The bytes are no whole JPEG, PNG, BMP or GIF."""
 
 
-def check_size(encoded: bytes) -> None:
-    """Looks at the header alone: a picture of one color packs a thousandfold.
+def count_pixels(encoded: bytes) -> int:
+    """How many pixels a picture says it has: of one color they pack a thousandfold.
+
+    The header alone is read, also of a small file: a decoder takes the memory before it finds that
+    the rest is missing. What no decoder takes for a picture has none.
 
     Raises:
-        UndecodableImageError: it has more than MAX_PIXELS.
+        UndecodableImageError: it has more than MAX_PIXELS, or is none that is decoded.
     """
-    if len(encoded) < BOMB_BYTES:
-        return
+    if not encoded.startswith(_DECODED):
+        return 0
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(encoded), formats=_FORMATS) as image,
+        ):
             pixels = image.width * image.height
     except Image.DecompressionBombError as error:
-        raise UndecodableImageError(str(error)) from None
-    except (OSError, ValueError, SyntaxError):
-        return  # What Pillow cannot read is the decoder's to refuse.
+        raise UndecodableImageError(f"A picture is too large: {error}") from None
+    except (OSError, ValueError, SyntaxError, LookupError, struct.error):
+        # TensorFlow's own words.
+        raise UndecodableImageError(
+            f"Unknown image file format. One of {', '.join(_FORMATS)} required."
+        ) from None
     if pixels > MAX_PIXELS:
-        raise UndecodableImageError(f"{pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
+        raise UndecodableImageError(
+            f"A picture is too large: {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed"
+        )
+    return pixels
 
 
 def upright(pixels: NDArray[np.uint8], encoded: bytes) -> NDArray[np.uint8]:
@@ -59,7 +76,10 @@ def _orientation(encoded: bytes) -> Any:
     """
     exif = Image.Exif()
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(encoded), formats=_FORMATS) as image,
+        ):
             exif.load(image.info.get("exif", b""))
             return exif.get(ExifTags.Base.Orientation)
     except (OSError, ValueError, SyntaxError, struct.error):

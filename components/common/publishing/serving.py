@@ -62,14 +62,18 @@ class Versions(NamedTuple):
 def version_folders(base_path: Path) -> dict[int, Path]:
     """The version folders of a model by their number, ascending: what TF Serving would open.
 
-    TF Serving reads ASCII digits alone, which `isdecimal` does not ask for.
+    TF Serving reads ASCII digits alone, which `isdecimal` does not ask for, and an int64.
     """
     found = {
         int(path.name): path
         for path in base_path.iterdir()
-        if path.is_dir() and path.name.isascii() and path.name.isdecimal()
+        if path.is_dir() and _is_version(path.name)
     }
     return dict(sorted(found.items()))
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and int(name) < 2**63
 
 
 def read_versions(base_path: Path) -> Versions:

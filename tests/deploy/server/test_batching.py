@@ -1,6 +1,7 @@
 """How requests are merged; what computes is a stand-in that can be held."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,10 +23,6 @@ class Doubling:
         self.batches: list[int] = []
         self.go, self.started = threading.Event(), threading.Event()
         self.go.set()
-
-    def require_inputs(self, signature: str, inputs: dict[str, Array]) -> None:
-        if "x" not in inputs:
-            raise invalid_argument("no x")
 
     def is_batchable(self, signature: str) -> bool:
         return signature == "batchable"
@@ -187,10 +184,55 @@ def test_a_batch_that_is_not_full_waits_as_long_as_it_may(servable: Doubling) ->
     assert servable.batches == [3]
 
 
-def test_inputs_that_do_not_fit_reach_no_batch(servable: Doubling) -> None:
+def test_a_full_batch_of_another_kind_does_not_wait_for_the_time_of_the_first(
+    servable: Doubling,
+) -> None:
     async def scenario(ask: Ask, batcher: Batcher) -> Any:
-        with pytest.raises(ServingError, match="no x"):
-            await batcher.predict(servable, "batchable", {}, 0.0)  # type: ignore[arg-type]
+        other = batcher.predict(servable, "batchable", {"x": np.array([[7]])}, math.inf)  # type: ignore[arg-type]
+        first = asyncio.ensure_future(other)  # Of another shape, and so of another kind.
+        await asyncio.sleep(0)
+        answer = await ask(1, 2)
+        first.cancel()
+        return answer
 
-    run(servable, ONE_THREAD, scenario)
-    assert servable.batches == []
+    batching = Batching(max_batch_size=2, batch_timeout_micros=600_000_000, num_batch_threads=1)
+    assert run(servable, batching, scenario) == [2, 4]
+
+
+def test_outputs_of_other_rows_are_no_other_clients_answer(
+    servable: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def positive(signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
+        return {"y": inputs["x"][inputs["x"] > 0]}
+
+    monkeypatch.setattr(servable, "predict", positive)
+
+    async def scenario(ask: Ask, batcher: Batcher) -> Any:
+        return await asyncio.gather(ask(-1, -2), ask(7, 8))
+
+    batching = Batching(max_batch_size=4, batch_timeout_micros=10_000, num_batch_threads=1)
+    assert run(servable, batching, scenario) == [[], [7, 8]]
+
+
+def test_who_has_gone_is_not_computed_when_a_batch_is_computed_again(
+    servable: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[list[int]] = []
+    asked: list[asyncio.Future[list[int]]] = []
+
+    def predict(signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
+        computed.append(inputs["x"].tolist())
+        if len(inputs["x"]) == 3:
+            asked[2].get_loop().call_soon_threadsafe(asked[2].cancel)
+            raise invalid_argument("no batch")
+        return {"y": inputs["x"]}
+
+    monkeypatch.setattr(servable, "predict", predict)
+
+    async def scenario(ask: Ask, batcher: Batcher) -> Any:
+        asked.extend(asyncio.ensure_future(ask(number)) for number in range(3))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    batching = Batching(max_batch_size=3, batch_timeout_micros=60_000_000, num_batch_threads=1)
+    assert run(servable, batching, scenario)[:2] == [[0], [1]]
+    assert computed == [[0, 1, 2], [0], [1]]

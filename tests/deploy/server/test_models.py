@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from deploy.server import versions
 from deploy.server.configs import one_model
 from deploy.server.errors import ServingError, StartError
 from deploy.server.models import Models
@@ -86,6 +87,58 @@ def test_whatever_a_load_fails_with_others_are_served(tmp_path: Path, push: Push
     models.reconcile()
     assert served(models) == 1
     assert models.refused() == ["faces version 2 is refused: no such tag"]
+
+
+def test_a_label_leads_to_the_version_before_until_the_new_one_is_loaded(
+    tmp_path: Path, push: Push
+) -> None:
+    def config(version: int) -> ModelServerConfig:
+        text = f"""model_config_list {{ config {{ name: "faces" base_path: "{tmp_path / "faces"}"
+            version_labels {{ key: "stable" value: {version} }} }} }}"""
+        return text_format.Parse(text, ModelServerConfig())
+
+    seen: list[int] = []
+
+    def load_and_look(name: str, folder: Path) -> Any:
+        if models.names():
+            seen.append(served(models, version_label="stable"))
+        return load(name, folder)
+
+    push(1)
+    models = Models(config(1), load_and_look)
+    models.reconcile()
+    push(2)
+    models.configure(config(2))
+    models.reconcile()
+    assert (seen, served(models, version_label="stable")) == ([1], 2)
+
+    models.configure(config(9))
+    models.reconcile()
+    assert served(models, version_label="stable") == 2
+    assert models.shortfalls() == [
+        "Request to assign label to version 9 of model faces, which is not currently available "
+        "for inference"
+    ]
+
+
+def test_a_dangling_link_is_no_reason_to_serve_nothing(models: Models, push: Push) -> None:
+    push(1)
+    (push(2, "broken") / "variables").symlink_to("nowhere")
+    models.reconcile()
+    assert served(models) == 1
+
+
+def test_a_base_path_that_cannot_be_read_is_told(
+    models: Models, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(base_path: Path) -> dict[int, Path]:
+        raise PermissionError(13, "Permission denied")
+
+    push(1)
+    monkeypatch.setattr(versions, "version_folders", fail)
+    models.reconcile()
+    (problem,) = models.problems()
+    assert problem.endswith("faces cannot be read: Permission denied")
 
 
 def test_a_version_that_was_mended_is_tried_again(models: Models, push: Push) -> None:

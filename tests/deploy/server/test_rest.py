@@ -5,7 +5,9 @@ those of tensorflow_serving/util/json_tensor.cc and model_servers/http_server.cc
 """
 
 import base64
+import gzip
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -201,6 +203,40 @@ def test_a_picture_that_would_fill_the_memory_is_refused(server: Any) -> None:
     Image.new("L", (20_000, 20_000)).save(bomb, "PNG")
     response = post(server, {"instances": [b64(bomb.getvalue())]})
     assert "A picture is too large" in error(response, 400)
+
+
+def test_pictures_that_would_fill_the_memory_together_are_refused(server: Any) -> None:
+    page = io.BytesIO()
+    Image.new("1", (8_000, 8_000)).save(page, "PNG")
+    response = post(server, {"instances": [b64(page.getvalue())] * 3})
+    assert "send fewer pictures at once" in error(response, 400)
+
+
+def test_a_long_string_among_numbers_costs_no_memory(server: Any) -> None:
+    # numpy would make 2,000 strings of 100,000 characters of them: 800 MB.
+    pixels = ["a" * 100_000, *["a"] * 2_000]
+    response = post(server, {"signature_name": "predict_pixels", "instances": pixels})
+    assert "it holds a string" in error(response, 400)
+
+
+def test_a_compressed_body_is_inflated_and_no_further_than_a_body_may_be(
+    server: Any, images: list[bytes]
+) -> None:
+    url, headers = f"{server.model_url}:predict", {"Content-Encoding": "gzip"}
+    body = json.dumps({"instances": [b64(images[0])]}).encode()
+
+    def send(compressed: bytes) -> requests.Response:
+        return requests.post(url, data=compressed, headers=headers, timeout=SECONDS)
+
+    assert send(gzip.compress(body)).status_code == 200
+    assert "over 32 MiB" in error(send(gzip.compress(bytes(40 * 2**20))), 413)
+    assert "cannot be inflated" in error(send(b"no gzip"), 400)
+
+
+def test_base64_needs_no_padding(server: Any, images: list[bytes]) -> None:
+    padded = base64.b64encode(images[0] + b"0" * (1 - len(images[0]) % 3)).decode()
+    answers = (post(server, {"instances": [{"b64": text}]}) for text in (padded, padded.strip("=")))
+    assert [each.status_code for each in answers] == [200, 200]
 
 
 def test_one_bad_picture_costs_others_at_the_same_time_nothing(

@@ -117,6 +117,11 @@ def test_a_config_is_reloaded_by_grpc_with_labels_and_another_model(
         )
         with pytest.raises(grpc.RpcError) as refused:
             stub.HandleReloadConfigRequest(ReloadConfigRequest(), timeout=SECONDS)
+        config.model_config_list.config[0].model_version_policy.specific.versions.append(99)
+        with pytest.raises(grpc.RpcError) as missing:
+            stub.HandleReloadConfigRequest(ReloadConfigRequest(config=config), timeout=SECONDS)
+    assert missing.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert missing.value.details() == "faces version 99 is not served"
     assert response.status.error_code == 0
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     for label, version in (("stable", "7"), ("canary", "8")):

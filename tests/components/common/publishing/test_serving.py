@@ -42,6 +42,11 @@ def test_the_highest_is_the_champion_and_the_newest_held_the_challenger(base: Pa
     assert list(versions.folders()) == [1, 2, 3, 4]
 
 
+def test_a_number_that_no_server_can_hold_is_no_version(base: Path) -> None:
+    (base / "20261122094500123456").mkdir()
+    assert read_versions(base).champion == 3
+
+
 def test_a_model_that_was_never_pushed_has_no_versions(tmp_path: Path) -> None:
     versions = read_versions(tmp_path / "none")
     assert (versions.champion, versions.challenger, versions.folders()) == (None, None, {})
