@@ -69,9 +69,9 @@ def _method(
         try:
             with (
                 serving.monitor.request(model, api, "GRPC"),
-                serving.admission() as admit,
+                serving.bytes.share() as take,
             ):
-                admit(request.ByteSize())
+                take(request.ByteSize())
                 return await answer(serving, request, deadline)
         except ServingError as error:
             await context.abort(error.code, str(error))

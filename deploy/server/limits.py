@@ -4,11 +4,10 @@ MAX_MESSAGE_BYTES = 32 * 2**20
 """Room for some hundred photographs."""
 
 MAX_BYTES_AT_ONCE = 512 * 2**20
-"""Of all requests that are answered at the same time, their pictures decoded; what comes then is
-refused."""
+"""Of all requests that are answered at the same time; what comes then is refused."""
 
-BYTES_OF_A_PIXEL = 3
-"""Of a decoded picture."""
+MAX_PIXELS_AT_ONCE = 128 * 2**20
+"""Of the pictures in them: while it is resized, a pixel takes 16 bytes."""
 
 MAX_CALLS_AT_ONCE = 2_000
 """Of gRPC, which says no size of a message before it is read."""

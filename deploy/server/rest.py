@@ -176,10 +176,10 @@ def _admission(serving: Serving) -> Any:
 
     @web.middleware
     async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with serving.admission() as admit:
+        with serving.bytes.share() as take:
             try:
                 async with asyncio.timeout(MAX_SECONDS_TO_READ):
-                    request[_BODY] = await _read(request, admit)
+                    request[_BODY] = await _read(request, take)
             except TimeoutError:
                 request.protocol.close()  # Else the rest of its body would be waited for.
                 raise web.HTTPRequestTimeout from None
@@ -188,11 +188,11 @@ def _admission(serving: Serving) -> Any:
     return admission
 
 
-async def _read(request: web.Request, admit: Callable[[int], None]) -> bytes:
+async def _read(request: web.Request, take: Callable[[int], None]) -> bytes:
     """The body, inflated where it is gzip; each byte is counted when it is there."""
     parts, size = [], 0
     async for part in request.content.iter_any():
-        admit(len(part))
+        take(len(part))
         parts.append(part)
         size += len(part)
         _require_few(size)
@@ -200,7 +200,7 @@ async def _read(request: web.Request, admit: Callable[[int], None]) -> bytes:
     if request.headers.get("Content-Encoding", "identity") == "identity":
         return body
     inflated = await off_the_loop(MAX_MESSAGE_BYTES, _inflate, body)
-    admit(len(inflated))
+    take(len(inflated))
     _require_few(len(inflated))
     return inflated
 

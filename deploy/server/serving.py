@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from itertools import chain
 
-from grpc import StatusCode
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from deploy.server.batching import Batcher
-from deploy.server.errors import ServingError, invalid_argument
-from deploy.server.limits import BYTES_OF_A_PIXEL, MAX_BYTES_AT_ONCE
+from deploy.server.budget import Budget
+from deploy.server.limits import MAX_BYTES_AT_ONCE, MAX_PIXELS_AT_ONCE
 from deploy.server.models import Models
 from deploy.server.monitoring import Monitor
 from deploy.server.off_loop import off_the_loop
@@ -27,43 +26,16 @@ class Serving:
         models: what is served.
         batcher: computes.
         monitor: counts.
+        bytes: of the requests that are being answered.
+        pixels: of their pictures.
     """
 
     def __init__(self, models: Models, batcher: Batcher, monitor: Monitor) -> None:
         """Takes models that were reconciled once."""
         self.models, self.batcher, self.monitor = models, batcher, monitor
         self._turn = asyncio.Lock()
-        self._bytes = 0
-
-    @contextmanager
-    def admission(self) -> Iterator[Callable[[int], None]]:
-        """Counts the bytes of a request, as they come, while it is answered.
-
-        Gives what counts some more of them, which raises:
-            ServingError: RESOURCE_EXHAUSTED, with those that are being answered they are too many;
-                INVALID_ARGUMENT, they are more than may ever be.
-        """
-        taken = 0
-
-        def admit(size: int) -> None:
-            nonlocal taken
-            if taken + size > MAX_BYTES_AT_ONCE:
-                raise invalid_argument(
-                    f"A request of {taken + size:,} bytes, pictures decoded; at most "
-                    f"{MAX_BYTES_AT_ONCE:,} are taken: send fewer pictures at once"
-                )
-            if self._bytes + size > MAX_BYTES_AT_ONCE:
-                raise ServingError(
-                    StatusCode.RESOURCE_EXHAUSTED,
-                    f"{self._bytes:,} bytes are being answered already: ask again later",
-                )
-            taken += size
-            self._bytes += size
-
-        try:
-            yield admit
-        finally:
-            self._bytes -= taken
+        self.bytes = Budget(MAX_BYTES_AT_ONCE, "bytes")
+        self.pixels = Budget(MAX_PIXELS_AT_ONCE, "pixels")
 
     async def predict(
         self,
@@ -83,13 +55,13 @@ class Serving:
             pixels: of pictures that are hidden in the inputs, as in an Example.
 
         Raises:
-            ServingError: of `Servable.require_inputs`, of `admission` or of `Batcher.predict`.
+            ServingError: of `Servable.require_inputs`, of `Budget.share` or of `Batcher.predict`.
         """
         texts = (array.flat for array in inputs.values() if array.dtype == object)
         size = sum(map(len, chain.from_iterable(texts)))
         pixels += await off_the_loop(size, servable.require_inputs, signature, inputs)
-        with self.admission() as admit:
-            admit(BYTES_OF_A_PIXEL * pixels)
+        with self.pixels.share() as take:
+            take(pixels)
             return await self.batcher.predict(servable, signature, inputs, deadline)
 
     async def reload(self, config: ModelServerConfig) -> list[str]:

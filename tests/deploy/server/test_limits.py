@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 import tensorflow as tf
 from aiohttp.test_utils import TestClient, TestServer
-from grpc import StatusCode
 
 from deploy.server import rest
-from deploy.server import serving as serving_module
 from deploy.server.batching import Batcher
 from deploy.server.configs import Batching
-from deploy.server.errors import ServingError
 from deploy.server.monitoring import Monitor
 from deploy.server.rest import application
 from deploy.server.serving import Serving
@@ -120,22 +117,3 @@ def test_a_body_that_does_not_come_is_waited_for_so_long(
             return answer.status
 
     assert run(servable, scenario) == 408
-
-
-def test_bytes_are_counted_as_they_come_and_until_they_are_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(serving_module, "MAX_BYTES_AT_ONCE", 100)
-    nothing: Any = None
-    serving = Serving(nothing, nothing, nothing)
-    with serving.admission() as admit, serving.admission() as admit_other:
-        admit(60)
-        with pytest.raises(ServingError, match="ask again later") as busy:
-            admit_other(60)
-        admit(40)
-        with pytest.raises(ServingError, match="send fewer pictures") as too_many:
-            admit(1)
-    assert busy.value.code is StatusCode.RESOURCE_EXHAUSTED
-    assert too_many.value.code is StatusCode.INVALID_ARGUMENT
-    with serving.admission() as admit:
-        admit(100)

@@ -209,7 +209,7 @@ def test_pictures_that_would_fill_the_memory_together_are_refused(server: Any) -
     page = io.BytesIO()
     Image.new("1", (8_000, 8_000)).save(page, "PNG")
     response = post(server, {"instances": [b64(page.getvalue())] * 3})
-    assert "send fewer pictures at once" in error(response, 400)
+    assert "192,000,000 pixels; at most" in error(response, 400)
 
 
 def test_a_long_string_among_numbers_costs_no_memory(server: Any) -> None:
