@@ -1,7 +1,9 @@
 """A real server while its versions and its config change."""
 
 import base64
+import io
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ import pytest
 import requests
 import tensorflow as tf
 from google.protobuf import text_format
+from PIL import Image
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
@@ -45,6 +48,10 @@ def publish(folder: Path, number: int, *, tampered: bool = False) -> None:
     if tampered:
         (incoming / "saved_model.pb").write_bytes(b"")
     incoming.rename(folder / str(number))
+
+
+def metrics(server: Any) -> str:
+    return requests.get(f"{server.url}/monitoring/prometheus/metrics", timeout=SECONDS).text
 
 
 def statuses(server: Any) -> dict[str, str]:
@@ -82,6 +89,25 @@ def test_a_new_version_is_swapped_in_without_a_failed_request(
         finally:
             over.set()
     assert [future.result() for future in asked] == [{200}] * 4
+
+
+def test_what_was_taken_is_answered_before_it_ends(server: Any) -> None:
+    page = io.BytesIO()
+    Image.new("L", (3_000, 3_000)).save(page, "PNG")
+    body = {"instances": [{"b64": base64.b64encode(page.getvalue()).decode()}]}
+
+    def ask(_: int) -> int:
+        return requests.post(f"{server.model_url}:predict", json=body, timeout=SECONDS).status_code
+
+    with ThreadPoolExecutor(12) as clients:
+        asked = [clients.submit(ask, number) for number in range(12)]
+        while ":mien:rows_waiting 0.0" in metrics(server):
+            assert not all(future.done() for future in asked)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(SECONDS) == 0
+    answers = [future for future in asked if not future.exception()]
+    # The tiny model does not resize, and says so of a picture when it is decoded.
+    assert {future.result() for future in answers} == {400}
 
 
 def test_a_tampered_version_is_refused_and_the_one_before_is_served(
