@@ -13,9 +13,10 @@ No TensorFlow at import: the client finds faces with this same code.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -37,6 +38,9 @@ TOLERANT_MIN_NEIGHBORS = 3
 """OpenCV's default."""
 FRAME = 6
 """The frame is a sixth of the picture's longer side."""
+
+_KEPT_PIXELS = 2**20
+"""A cascade never gives back what its largest picture took: 20 bytes a pixel."""
 
 _CASCADE_DIR: str = cv2.data.haarcascades  # type: ignore[attr-defined]
 _local = threading.local()
@@ -86,8 +90,18 @@ def cascades() -> list[cv2.CascadeClassifier]:
     """The four classifiers, loaded once a thread: they are not safe to share."""
     if not hasattr(_local, "cascades"):
         cv2.setNumThreads(1)  # The caller decides what runs in parallel.
-        _local.cascades = [cv2.CascadeClassifier(_CASCADE_DIR + name) for name in CASCADES]
+        _local.cascades = [_load(name) for name in CASCADES]
     return _local.cascades
+
+
+def _cascades_for(gray: NDArray[np.uint8]) -> Iterable[cv2.CascadeClassifier]:
+    """The four; for a large picture each is loaded when it is its turn, and then forgotten."""
+    kept = cascades()
+    return kept if gray.size <= _KEPT_PIXELS else map(_load, CASCADES)
+
+
+def _load(name: str) -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(_CASCADE_DIR + name)
 
 
 def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,7 +119,7 @@ def with_frame(gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
 def _haar(image: NDArray[np.uint8], min_size: int) -> list[Face]:
     gray = to_gray(image)
     several: list[Face] = []
-    for cascade in cascades():
+    for cascade in _cascades_for(gray):
         faces = _detect(cascade, gray, min_size, MIN_NEIGHBORS)
         if len(faces) == 1:
             return faces
@@ -115,7 +129,8 @@ def _haar(image: NDArray[np.uint8], min_size: int) -> list[Face]:
 
 def _haar_tolerant(image: NDArray[np.uint8], min_size: int) -> list[Face]:
     framed, frame = with_frame(to_gray(image))
-    for cascade in cascades()[:3]:  # The fourth finds next to nothing that these do not.
+    # The fourth finds next to nothing that these do not.
+    for cascade in islice(_cascades_for(framed), 3):
         faces = _detect(cascade, framed, min_size, TOLERANT_MIN_NEIGHBORS)
         if faces:
             height, width = image.shape[:2]

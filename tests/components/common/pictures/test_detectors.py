@@ -3,6 +3,7 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -50,6 +51,22 @@ def test_noise_and_the_smallest_pictures_show_no_face(
     noise: Callable[..., NDArray[np.uint8]], detector: str, size: tuple[int, int]
 ) -> None:
     assert find_faces(noise(0, *size, 3), detector, 5) == []
+
+
+@pytest.mark.parametrize("detector", ["haar", "haar_tolerant"])
+def test_a_large_picture_shows_the_same_faces_and_leaves_no_memory_taken(
+    picture: NDArray[np.uint8], detector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = np.full((1100, 1500, 3), 128, np.uint8)
+    wall[200:296, 300:396] = wall[700:796, 900:996] = picture
+    process = psutil.Process()
+    find_faces(picture, detector, 30)
+    before = process.memory_info().rss
+    faces = find_faces(wall, detector, 30)
+    assert process.memory_info().rss < before + 16 * 2**20
+    monkeypatch.setattr(detectors, "_KEPT_PIXELS", wall.size)
+    assert faces == find_faces(wall, detector, 30)
+    assert len(faces) == 2
 
 
 def test_each_finds_two_faces(picture: NDArray[np.uint8]) -> None:
