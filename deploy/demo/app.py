@@ -4,8 +4,11 @@ Pictures are looked at in memory and nowhere kept.
 """
 
 import asyncio
+import io
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
+from PIL import Image
 
 from components.common.pictures.detectors import Box
 from components.common.pictures.faces import FaceCrop
@@ -23,6 +27,8 @@ from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode
 
 MAX_PICTURE_BYTES = 16 * 2**20
 """Of a request: room for a photograph of a camera."""
+MAX_PIXELS = 3 * 2**20
+"""For which the hungriest detector, mtcnn, needs 1.7 GiB; the page scales a larger picture down."""
 
 _STATIC = Path(__file__).parent / "static"
 _HEADERS = {
@@ -41,6 +47,10 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class TooManyPixelsError(ValueError):
+    """A picture has more than MAX_PIXELS."""
+
+
 def application(manifest: Mapping[str, Any], url: str) -> web.Application:
     """The page and the one question that it asks, `POST /faces` with a picture as the body.
 
@@ -49,17 +59,28 @@ def application(manifest: Mapping[str, Any], url: str) -> web.Application:
         url: the model server's REST address.
     """
     app = web.Application(middlewares=[_headers], client_max_size=MAX_PICTURE_BYTES)
+    one_at_a_time = ThreadPoolExecutor(max_workers=1)  # There is memory for one picture.
 
     async def model(_: web.Request) -> web.Response:
-        return web.json_response({"model": manifest["model"], "labels": manifest["labels"]})
+        return web.json_response(
+            {
+                "model": manifest["model"],
+                "labels": manifest["labels"],
+                "max_pixels": MAX_PIXELS,
+            }
+        )
 
     async def faces(request: web.Request) -> web.Response:
         try:
             encoded = await request.read()
-            return web.json_response(await asyncio.to_thread(ask, encoded, manifest, url))
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(one_at_a_time, ask, encoded, manifest, url)
+            return web.json_response(answer)
         except web.HTTPRequestEntityTooLarge:
             limit = MAX_PICTURE_BYTES // 2**20
             return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the picture is over {limit} MB")
+        except TooManyPixelsError as error:
+            return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except NoImageError as error:
             return _error(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except ServerError as error:
@@ -90,10 +111,12 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
         `probabilities` by label; none where the model wants a face and there is none.
 
     Raises:
+        TooManyPixelsError: it has more than MAX_PIXELS.
         NoImageError: it is no picture.
         deploy.client.ServerError: the model server does not answer.
     """
     began = time.perf_counter()
+    _check_pixels(encoded)
     picture = decode(encoded)
     crop = parse_recipe(manifest["recipe"]).face_crop
     if crop:
@@ -118,6 +141,19 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
             for (box, _), answer in zip(found, answers, strict=True)
         ],
     }
+
+
+def _check_pixels(encoded: bytes) -> None:
+    """Looks at the header alone."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
+            pixels = image.width * image.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return  # It is the decoder's to refuse.
+    if pixels > MAX_PIXELS:
+        raise TooManyPixelsError(
+            f"the picture has {pixels:,} pixels: scale it down to {MAX_PIXELS:,}"
+        )
 
 
 def _cut(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, bytes]]:

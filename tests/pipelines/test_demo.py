@@ -1,7 +1,6 @@
 """`mien demo` as a person uses it: a real browser, a picture, and a camera that shows a face."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +13,14 @@ from PIL import Image
 
 from components.common.pictures.images import decode_image
 from deploy.flink.processes import free_ports
+from tests.chromium import chromium
 from tests.deploy.golden import photograph
 from tests.pipelines.runs import MIEN
 from tfds_builders.drawn_faces.pictures import Picture, draw_png
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 pytestmark = pytest.mark.xdist_group("tiny_run")
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
-OPTIONS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-)
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PHONE = {"width": 390, "height": 844}
 PATIENCE = 60_000
 """Milliseconds; each wait ends when what it waits for is there."""
@@ -80,13 +73,8 @@ def demo(tiny_root: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(film: Path) -> Iterator[Any]:
-    if not BROWSER:
-        pytest.skip("chromium is not there")
-    options = [*OPTIONS, f"--use-file-for-fake-video-capture={film}"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=options)
+    with chromium(*CAMERA, f"--use-file-for-fake-video-capture={film}") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

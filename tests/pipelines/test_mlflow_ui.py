@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +10,12 @@ from typing import Any
 import pytest
 
 from deploy.flink.processes import free_ports
+from tests.chromium import chromium
 from tests.pipelines.runs import MIEN
 from tests.pipelines.servers import wait_until_it_answers
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 pytestmark = pytest.mark.xdist_group("tiny_run")
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
-OPTIONS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 NESTED = ("tiny 20", "tuner", "trial 3")
 PATIENCE = 60_000
 """Milliseconds; each wait ends when what it waits for is there."""
@@ -47,12 +40,8 @@ def ui(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not BROWSER:
-        pytest.skip("chromium is not there")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,22 +8,40 @@ const FRAME_WIDTH = 640; // Of the camera, in pixels: faces are found in less ti
 let stream = null;
 let asked = 0; // The last question: an answer to an earlier one comes too late.
 
-fetch("model").then((answer) => answer.json()).then(({ model }) => {
+const server = fetch("model").then((answer) => answer.json());
+server.then(({ model }) => {
   at("model").textContent = model;
 });
 
 // Whether there was an answer.
-async function ask(blob) {
+async function ask(file) {
   const question = ++asked;
   let answer;
   try {
-    const response = await fetch("faces", { method: "POST", body: blob });
+    const response = await fetch("faces", { method: "POST", body: await fitting(file) });
     answer = await response.json();
   } catch {
     answer = { error: "the page's server does not answer: is `mien demo` still running?" };
   }
   if (question === asked) show(answer);
   return !answer.error;
+}
+
+// A picture of more pixels than the server takes is scaled down, and so is upright.
+async function fitting(file) {
+  const { max_pixels: most } = await server;
+  const image = await createImageBitmap(file).catch(() => null);
+  const scale = image ? Math.sqrt(most / (image.width * image.height)) : 1;
+  return scale < 1 ? drawn(image, image.width * scale, image.height * scale) : file;
+}
+
+function drawn(image, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height]; // Rounded down.
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
 }
 
 function show(answer) {
@@ -144,11 +162,8 @@ function stopCamera() {
 
 function frame() {
   const { videoWidth, videoHeight } = at("video");
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.min(FRAME_WIDTH, videoWidth);
-  canvas.height = Math.round((videoHeight * canvas.width) / videoWidth);
-  canvas.getContext("2d").drawImage(at("video"), 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
+  const width = Math.min(FRAME_WIDTH, videoWidth);
+  return drawn(at("video"), width, Math.round((videoHeight * width) / videoWidth));
 }
 
 at("file").addEventListener("change", ({ target }) => target.files[0] && look(target.files[0]));

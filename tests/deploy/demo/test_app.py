@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import cv2
@@ -11,13 +13,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from deploy.demo import app
-from deploy.demo.app import MAX_PICTURE_BYTES, application
+from deploy.demo.app import MAX_PICTURE_BYTES, MAX_PIXELS, application
 from tests.deploy.golden import face as drawn_face
 from tests.deploy.golden import photograph
 
 RECIPE: dict[str, Any] = {"height": 4, "width": 4, "channels": 1}
 MANIFEST = {"model": "faces", "labels": ["happy", "sad", "neutral"], "recipe": RECIPE}
 CROPPING = MANIFEST | {"recipe": RECIPE | {"face_crop": {"min_size": 30}}}
+LARGE = cv2.imencode(".png", np.zeros((1536, 2049), np.uint8))[1].tobytes()
 
 
 def ask(manifest: dict[str, Any], url: str, scenario: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -93,10 +96,27 @@ def test_no_face_is_no_error(server: Any) -> None:
         (b"no picture", 422, "no picture: wanted JPEG, PNG or BMP"),
         (b"", 422, "no picture: wanted JPEG, PNG or BMP"),
         (b" " * (MAX_PICTURE_BYTES + 1), 413, "the picture is over 16 MB"),
+        (LARGE, 413, "the picture has 3,147,264 pixels: scale it down to 3,145,728"),
     ],
 )
 def test_what_is_no_picture_is_said(server: Any, body: bytes, status: int, says: str) -> None:
     assert post(MANIFEST, server.url, body) == (status, {"error": says})
+
+
+def test_pictures_are_looked_at_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Barrier(2, timeout=0.2)
+
+    def together(*_: Any) -> bool:
+        with suppress(BrokenBarrierError):
+            two.wait()
+        return not two.broken
+
+    async def scenario(client: Any) -> list[bool]:
+        responses = await asyncio.gather(*(client.post("/faces", data=b"x") for _ in range(2)))
+        return [await response.json() for response in responses]
+
+    monkeypatch.setattr(app, "ask", together)
+    assert ask(MANIFEST, "", scenario) == [False, False]
 
 
 def test_a_model_server_that_is_gone_is_said(images: list[bytes]) -> None:
@@ -115,5 +135,9 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     headers, page, model, script = ask(MANIFEST, "", scenario)
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "://" not in page
-    assert model == {"model": "faces", "labels": ["happy", "sad", "neutral"]}
+    assert model == {
+        "model": "faces",
+        "labels": ["happy", "sad", "neutral"],
+        "max_pixels": MAX_PIXELS,
+    }
     assert script == 200
