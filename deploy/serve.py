@@ -1,5 +1,6 @@
 """Which server `mien serve` starts, and by which command."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from typing import Literal
 Server = Literal["auto", "embedded", "tf-serving", "docker"]
 
 _BINARY = "tensorflow_model_server"
-_IMAGE = "tensorflow/serving"
+IMAGE = "tensorflow/serving:2.21.0"
+_IMAGE_MACHINES = ("x86_64", "AMD64")
+"""The only ones that it is built for."""
 _EVERYWHERE = "0.0.0.0"
 _DOCKER_SECONDS = 5.0
 
@@ -58,6 +61,8 @@ def _lacks_tf_serving(host: str) -> str:
 
 
 def _lacks_docker(_: str) -> str:
+    if platform.machine() not in _IMAGE_MACHINES:
+        return f"{IMAGE} is for x86-64 and this is {platform.machine()}: use --server embedded"
     if shutil.which("docker") is None:
         return "docker is not on PATH: install it, or use --server embedded"
     try:
@@ -89,7 +94,7 @@ def _docker(
         *("--publish", f"{host}:{rest_port}:8501"),
         *("--mount", f"type=bind,source={base_path.resolve()},target={inside},readonly"),
         *("--entrypoint", _BINARY),
-        _IMAGE,
+        IMAGE,
         *_flags(model_name, inside, 8500, 8501),
     ]
 

@@ -16,6 +16,7 @@ import yaml
 from compose_spec import PyCompose
 from typer.main import get_command
 
+from deploy.serve import IMAGE
 from deploy.server.configs import Batching, read_batching, read_models
 from pipelines.cli import app
 
@@ -75,7 +76,8 @@ def test_who_reads_models_writes_nothing_and_is_not_root(name: str) -> None:
 
 
 def test_tf_serving_is_of_the_release_that_its_api_is_pinned_to() -> None:
-    pin = service("serving")["image"].replace("tensorflow/serving:", "tensorflow-serving-api==")
+    assert service("serving")["image"] == IMAGE
+    pin = IMAGE.replace("tensorflow/serving:", "tensorflow-serving-api==")
     assert pin in (ROOT / "constraints.txt").read_text().splitlines()
 
 

@@ -1,18 +1,20 @@
+import platform
 import sys
 from pathlib import Path
 
 import pytest
 
-from deploy.serve import server_command
+from deploy.serve import IMAGE, server_command
 
 FLAGS = ["--model_name=faces", "--port=8500", "--rest_api_port=8501"]
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on PATH."""
+    """The only folder on PATH, of a machine that TF Serving's image is for."""
     folder = tmp_path / "bin"
     folder.mkdir()
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setenv("PATH", str(folder))
     return folder
 
@@ -42,7 +44,7 @@ def test_docker_goes_before_the_embedded_server(programs: Path, tmp_path: Path) 
     assert "127.0.0.1:9000:8500" in command
     assert "127.0.0.1:9001:8501" in command
     assert f"type=bind,source={tmp_path},target=/models/faces,readonly" in command
-    flags = command[command.index("tensorflow/serving") + 1 :]
+    flags = command[command.index(IMAGE) + 1 :]
     assert set(FLAGS) | {"--model_base_path=/models/faces"} == set(flags)
 
 
@@ -50,6 +52,16 @@ def test_docker_without_its_engine_is_passed_over(programs: Path, tmp_path: Path
     install(programs, "docker", status=1)
     assert server_command("faces", tmp_path)[0] == sys.executable
     with pytest.raises(ValueError, match="engine does not answer: start it"):
+        server_command("faces", tmp_path, server="docker")
+
+
+def test_docker_is_passed_over_where_the_image_is_for_other_machines(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(programs, "docker")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert server_command("faces", tmp_path)[0] == sys.executable
+    with pytest.raises(ValueError, match="for x86-64 and this is aarch64: use --server embedded"):
         server_command("faces", tmp_path, server="docker")
 
 
