@@ -55,6 +55,7 @@ def predict(
     *,
     url: str = "http://127.0.0.1:8501",
     model: str,
+    labels: Sequence[str] = (),
     timeout: float = 30.0,
     batch_size: int = 32,
 ) -> list[Prediction]:
@@ -66,6 +67,7 @@ def predict(
         images: encoded images, JPEG, PNG or BMP. One that cannot be decoded fails them all.
         url: where the server's REST API is; `http://` may be left out.
         model: the name under which the model is served.
+        labels: those that it is known to have, in their order; () where nobody knows them.
         timeout: seconds to wait for the connection, and for each answer.
         batch_size: images a request at most; of large ones it is fewer.
 
@@ -73,17 +75,31 @@ def predict(
         A prediction for every image, in their order.
 
     Raises:
-        ServerError: there is no server, it has no such model, it cannot read an image, or what
-            answers is no model server.
+        ServerError: there is no server, it has no such model or one with other labels, it cannot
+            read an image, or what answers is no model server.
     """
     url = _address(url)
     endpoint = f"{url}/v1/models/{model}:predict"
     with _session(url) as session:
-        return [
+        predictions = [
             prediction
             for batch in _batches(images, batch_size)
             for prediction in _ask(session, endpoint, batch, url, model, timeout)
         ]
+    if labels and not all(_is_of(labels, prediction) for prediction in predictions):
+        raise ServerError(
+            f"version {newest_version(model, url=url)} of {model}, which the server at {url} has, "
+            f"does not know the labels {', '.join(labels)} in this order: "
+            "push the version that is here there too, or give the url of a server that has it"
+        )
+    return predictions
+
+
+def _is_of(labels: Sequence[str], prediction: Prediction) -> bool:
+    shares = prediction.probabilities
+    if len(shares) != len(labels):
+        return False
+    return dict(zip(labels, shares, strict=True)).get(prediction.label) == max(shares)
 
 
 def newest_version(model: str, *, url: str, timeout: float = 5.0) -> str:

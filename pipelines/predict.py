@@ -31,7 +31,8 @@ def predict_files(
         cut out.
 
     Raises:
-        deploy.client.ServerError: the server does not answer, or refuses.
+        deploy.client.ServerError: the server does not answer, refuses, or has a model
+            with other labels.
     """
     face_crop = parse_recipe(manifest["recipe"]).face_crop if crop else None
     faces: list[tuple[Path, Box | None, bytes]] = []
@@ -43,7 +44,7 @@ def predict_files(
             refused.append(f"{path}: {getattr(error, 'strerror', None) or error}")
     labels = manifest["labels"]
     encoded = [face for _, _, face in faces]
-    predictions = predict(encoded, url=url, model=manifest["model"])
+    predictions = predict(encoded, url=url, model=manifest["model"], labels=labels)
     answers = [
         {
             "image": str(path),

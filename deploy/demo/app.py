@@ -113,7 +113,8 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
     Raises:
         TooManyPixelsError: it has more than MAX_PIXELS.
         NoImageError: it is no picture.
-        deploy.client.ServerError: the model server does not answer.
+        deploy.client.ServerError: the model server does not answer, or has a model with
+            other labels.
     """
     began = time.perf_counter()
     _check_pixels(encoded)
@@ -123,7 +124,8 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
         picture = upright(picture, encoded)
     found = _cut(picture, crop) if crop else [(None, encoded)]
     seen = time.perf_counter()
-    answers = predict([face for _, face in found], url=url, model=manifest["model"])
+    labels = manifest["labels"]
+    answers = predict([face for _, face in found], url=url, model=manifest["model"], labels=labels)
     answered = time.perf_counter()
     height, width, _ = picture.shape
     return {
@@ -136,7 +138,7 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
                 "box": box and [int(side) for side in box],
                 "label": answer.label,
                 "score": answer.score,
-                "probabilities": dict(zip(manifest["labels"], answer.probabilities, strict=True)),
+                "probabilities": dict(zip(labels, answer.probabilities, strict=True)),
             }
             for (box, _), answer in zip(found, answers, strict=True)
         ],

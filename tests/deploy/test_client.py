@@ -12,6 +12,9 @@ import pytest
 
 from deploy.client import Prediction, ServerError, newest_version, predict
 
+LABELS = ("happy", "sad", "neutral")
+"""Of the model that the server has."""
+
 
 def test_predictions_are_the_saved_models(
     server: Any, signatures: Any, images: list[bytes]
@@ -48,6 +51,26 @@ def test_a_server_that_is_silent_is_said() -> None:
 def test_an_unknown_model_is_named(server: Any) -> None:
     with pytest.raises(ServerError, match="has no model half: `mien serve half` starts one"):
         predict([b"x"], url=server.url, model="half")
+
+
+def test_the_labels_that_the_model_has_change_nothing(server: Any, images: list[bytes]) -> None:
+    known = predict(images, url=server.url, model="faces", labels=LABELS)
+    assert known == predict(images, url=server.url, model="faces")
+
+
+@pytest.mark.parametrize(
+    "labels", [LABELS[:2], (*LABELS, "angry"), (*LABELS[1:], LABELS[0]), ("a", "b", "c")]
+)
+def test_a_version_with_other_labels_is_said(
+    server: Any, images: list[bytes], labels: tuple[str, ...]
+) -> None:
+    with pytest.raises(ServerError) as caught:
+        predict(images, url=server.url, model="faces", labels=labels)
+    assert str(caught.value) == (
+        f"version 7 of faces, which the server at {server.url} has, "
+        f"does not know the labels {', '.join(labels)} in this order: "
+        "push the version that is here there too, or give the url of a server that has it"
+    )
 
 
 def test_an_image_that_cannot_be_decoded_is_said(server: Any, images: list[bytes]) -> None:

@@ -21,7 +21,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What the server is asked for; it finds all faces happy."""
     pictures: list[bytes] = []
 
-    def answer(images: Sequence[bytes], **_: Any) -> list[Prediction]:
+    def answer(images: Sequence[bytes], *, labels: list[str], **_: Any) -> list[Prediction]:
+        assert labels == LABELS
         pictures.extend(images)
         return [Prediction("happy", 0.75, (0.75, 0.25))] * len(images)
 

@@ -125,6 +125,12 @@ def test_a_model_server_that_is_gone_is_said(images: list[bytes]) -> None:
     assert "no server answers" in answer["error"]
 
 
+def test_a_model_server_with_other_labels_is_said(server: Any, images: list[bytes]) -> None:
+    status, answer = post(MANIFEST | {"labels": ["sad", "happy"]}, server.url, images[0])
+    assert status == 502
+    assert "does not know the labels sad, happy in this order" in answer["error"]
+
+
 def test_the_page_loads_nothing_from_elsewhere() -> None:
     async def scenario(client: Any) -> Any:
         page = await client.get("/")
