@@ -128,6 +128,11 @@ function reveal(id) {
 }
 
 async function startCamera() {
+  if (!navigator.mediaDevices) {
+    const lenders = "browsers lend the camera only to pages on localhost or by https";
+    show({ error: `${lenders}: open this one so, or drop a picture on it` });
+    return;
+  }
   const mine = (stream = new MediaStream()); // Until it is there: a second click stops it.
   at("camera").setAttribute("aria-pressed", "true");
   at("camera").textContent = "Stop the camera";

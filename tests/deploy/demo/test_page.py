@@ -31,6 +31,8 @@ ANSWER = {
         }
     ],
 }
+ELSEWHERE = "page.example"
+"""This machine, as a browser sees another one."""
 PATIENCE = 30_000
 """Milliseconds; each wait ends when what it waits for is there."""
 
@@ -70,7 +72,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with chromium(f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1") as browser:
         yield browser
 
 
@@ -106,3 +108,16 @@ def test_a_photograph_too_large_for_the_server_is_sent_smaller_and_upright(
     top, bottom = np.asarray(sent)[[100, -100], 100].astype(int)
     assert np.abs(top - (254, 0, 0)).max() < 5
     assert np.abs(bottom - (0, 0, 254)).max() < 5
+
+
+def test_a_page_that_gets_no_camera_says_why_and_what_to_do(browser: Any, address: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(address.replace("127.0.0.1", ELSEWHERE))
+        camera = page.get_by_role("button", name="Use the camera")
+        camera.click()
+        assert page.inner_text("#error") == (
+            "browsers lend the camera only to pages on localhost or by https: "
+            "open this one so, or drop a picture on it"
+        )
+        assert camera.get_attribute("aria-pressed") == "false"
