@@ -1,10 +1,13 @@
 """The demo page's server, asked over HTTP; the model behind it is the tiny one of a real server."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -79,6 +82,30 @@ def test_the_boxes_are_of_the_picture_as_the_browser_shows_it(
     assert phones_box == box
 
 
+def test_no_picture_is_stored(
+    server: Any, images: list[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cut = app.cut_faces
+    monkeypatch.setattr(app, "cut_faces", lambda *of: [(box, images[0]) for box, _ in cut(*of)])
+    monkeypatch.setattr(tempfile, "tempdir", None)  # Which is remembered from TMPDIR.
+    for name in ("HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert Path(tempfile.gettempdir()) == tmp_path
+    picture = photograph(drawn_face(), 1, "PNG") + b" " * 2**21  # Not too small for a file.
+    assert [post(CROPPING, server.url, sent)[0] for sent in (picture, b"no picture")] == [200, 422]
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_answer_says_how_long_it_took(
+    server: Any, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Mock(perf_counter=Mock(side_effect=[1.0, 1.25, 1.75]))
+    monkeypatch.setattr(app, "time", clock)
+    _, answer = post(MANIFEST, server.url, images[0])
+    assert answer["milliseconds"] == {"faces": 250.0, "model": 500.0}
+
+
 def test_the_model_servers_address_needs_no_scheme(server: Any, images: list[bytes]) -> None:
     status, answer = post(MANIFEST, server.url.removeprefix("http://"), images[0])
     assert (status, answer["version"]) == (200, "7")
@@ -98,6 +125,7 @@ def test_no_face_is_no_error(server: Any) -> None:
         (b" " * (MAX_PICTURE_BYTES + 1), 413, "the picture is over 16 MB"),
         (LARGE, 413, "the picture has 3,147,264 pixels: scale it down to 3,145,728"),
     ],
+    ids=["text", "nothing", "too many bytes", "too many pixels"],
 )
 def test_what_is_no_picture_is_said(server: Any, body: bytes, status: int, says: str) -> None:
     assert post(MANIFEST, server.url, body) == (status, {"error": says})

@@ -110,6 +110,34 @@ def test_a_photograph_too_large_for_the_server_is_sent_smaller_and_upright(
     assert np.abs(bottom - (0, 0, 254)).max() < 5
 
 
+def test_a_picture_can_be_dropped(page: Any, asked: list[bytes]) -> None:
+    picture = photograph(face(), 1)
+    drop = page.evaluate_handle(
+        """(bytes) => {
+          const dropped = new DataTransfer();
+          dropped.items.add(new File([Uint8Array.from(bytes)], "face.jpg"));
+          return dropped;
+        }""",
+        [*picture],
+    )
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": drop})
+    assert page.locator("#drop.over").count() == 1
+    page.dispatch_event("#drop", "drop", {"dataTransfer": drop})
+    page.get_by_role("table", name="The face").wait_for()
+    assert asked == [picture]
+    assert page.get_by_alt_text("Your picture").is_visible()
+    assert page.locator("#drop.over").count() == 0
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_version_and_how_long_it_took_are_shown(page: Any) -> None:
+    page.get_by_label("Choose a picture").set_input_files(
+        {"name": "face.jpg", "mimeType": "image/jpeg", "buffer": photograph(face(), 1)}
+    )
+    page.get_by_role("table", name="The face").wait_for()
+    assert page.inner_text("#facts") == "Version 7; 12 ms to find the faces, 46 ms for the answer."
+
+
 def test_a_page_that_gets_no_camera_says_why_and_what_to_do(browser: Any, address: str) -> None:
     with browser.new_context() as context:
         page = context.new_page()
