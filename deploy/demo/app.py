@@ -4,11 +4,10 @@ Pictures are looked at in memory and nowhere kept.
 """
 
 import asyncio
-import io
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
-from PIL import Image
 
 from components.common.pictures.detectors import Box
 from components.common.pictures.faces import FaceCrop
-from components.common.pictures.picture_files import upright
+from components.common.pictures.picture_files import (
+    UndecodableImageError,
+    count_pixels,
+    upright,
+)
 from components.common.recipe import parse_recipe
 from deploy.client import ServerError, newest_version, predict
 from deploy.pictures import NoFaceError, NoImageError, cut_faces, decode
@@ -146,16 +148,11 @@ def ask(encoded: bytes, manifest: Mapping[str, Any], url: str) -> dict[str, Any]
 
 
 def _check_pixels(encoded: bytes) -> None:
-    """Looks at the header alone."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded)) as image:
-            pixels = image.width * image.height
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return  # It is the decoder's to refuse.
-    if pixels > MAX_PIXELS:
-        raise TooManyPixelsError(
-            f"the picture has {pixels:,} pixels: scale it down to {MAX_PIXELS:,}"
-        )
+    with suppress(UndecodableImageError):  # Which `decode` refuses.
+        if (pixels := count_pixels(encoded)) > MAX_PIXELS:
+            raise TooManyPixelsError(
+                f"the picture has {pixels:,} pixels: scale it down to {MAX_PIXELS:,}"
+            )
 
 
 def _cut(picture: NDArray[np.uint8], crop: FaceCrop) -> list[tuple[Box | None, bytes]]:

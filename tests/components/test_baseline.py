@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.baseline import train_baseline
-from components.common import progress, records
+from components.common import progress, records, tracking
 from components.common.evaluation.classifiers import load_classifier
 from components.common.files import read_json, write_json
 from components.common.measurements import write_measurements
@@ -80,6 +80,16 @@ def test_without_trials_it_is_the_experiments_own_svm(run: Run, tmp_path: Path) 
     assert facts["train"]["accuracy"] == 1
     for name in ("recipe.json", "dataset.json"):
         assert (tmp_path / "model" / name).read_bytes() == (examples / name).read_bytes()
+
+
+def test_mlflow_is_told_what_it_learned_from(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_examples(tmp_path / "examples", ("train", "validation", "test"))
+    told: list[str] = []
+    monkeypatch.setattr(tracking, "log_dataset", lambda *_, context, **__: told.append(context))
+    run(max_trials=1)
+    assert told == ["train", "validation"]
 
 
 def test_the_best_trial_is_fitted_to_train_again(run: Run, tmp_path: Path) -> None:
