@@ -25,7 +25,7 @@ from tfds_builders.catalog import OptionError
 from tuning.accelerator import BATCH_SIZE, has_gpu, resolve_precision
 from tuning.backbones import BackboneError
 from tuning.hypermodels import frozen_part, get_hypermodel
-from tuning.space import default_values, with_fixed
+from tuning.space import SpaceError, default_values, require_possible, with_fixed
 from tuning.sweep.archive import ArchiveError
 from tuning.sweep.job import Job, digest_of, save_job
 from tuning.sweep.results import HISTORY, MODEL, WINNER, unpack_results
@@ -87,14 +87,16 @@ def tune(
 
     Raises:
         NoTrialCompletedError: there is nothing to choose from.
-        OptionError: the hypermodel has no hyperparameter of a fixed one's name, or the backbone
-            cannot be had, or takes other pictures.
+        OptionError: the hypermodel has no hyperparameter of a fixed one's name, or none of its
+            value, or the backbone cannot be had, or takes other pictures.
     """
     recipe, labels = read_recipe(transformed_examples)
     image_shape = (recipe.height, recipe.width, recipe.channels)
     try:
         values = _default_values(hypermodel, Task(image_shape, len(labels), 1, epochs), fixed)
         backbone = frozen_part(hypermodel, values, image_shape)
+    except SpaceError as error:
+        raise OptionError(f"tuner.fixed.{error}") from error
     except BackboneError as error:
         raise OptionError(f"tuner.fixed: {error}") from error
     job = Job(
@@ -220,13 +222,7 @@ def _default_values(hypermodel: str, task: Task, fixed: Mapping[str, Any]) -> di
     def build(hp: Any) -> Any:
         return get_hypermodel(hypermodel)(hp, task)
 
-    known = default_values(build)
-    for name in fixed:
-        if name not in known:
-            raise OptionError(
-                f"tuner.fixed.{name}: {hypermodel} has no such hyperparameter; it has "
-                + ", ".join(known)
-            )
+    require_possible(build, fixed)
     return default_values(with_fixed(build, fixed))
 
 

@@ -17,6 +17,7 @@ from tuning.sweep.archive import pack_job
 from tuning.sweep.board import make_board
 from tuning.sweep.job import Job, digest_of
 from tuning.sweep.trials import Trial
+from tuning.task import Task
 
 DEFAULT_TRIALS = 20
 """Where the config takes the defaults of its hypermodel: max_trials is 0."""
@@ -76,12 +77,14 @@ def export_sweep(request: Request, path: Path, console: Console) -> dict[str, in
     hypermodel that augments makes its own. The test split stays here.
 
     Raises:
-        UsageError: there is nothing to search on.
+        UsageError: there is nothing to search on, or tuner.fixed has what cannot be.
         As `pipelines.run.run_pipeline`.
     """
     from components.common.features import originals_of
     from components.common.recipe import read_recipe
     from components.common.records import load_split, splits
+    from tuning.hypermodels import get_hypermodel
+    from tuning.space import SpaceError, require_possible
 
     if not path.parent.is_dir() or path.suffix != ".zip":
         raise UsageError(f"--export {path}: wanted a .zip file in a folder that is there")
@@ -93,6 +96,11 @@ def export_sweep(request: Request, path: Path, console: Console) -> dict[str, in
         raise UsageError(_NOTHING_TO_SELECT_ON)
     recipe, labels = read_recipe(examples)
     shape = (recipe.height, recipe.width, recipe.channels)
+    tuner, task = request.config.tuner, Task(shape, len(labels), 1, request.config.tuner.epochs)
+    try:
+        require_possible(lambda hp: get_hypermodel(tuner.hypermodel)(hp, task), tuner.fixed)
+    except SpaceError as error:
+        raise UsageError(f"tuner.fixed.{error}") from error
     train, validation = (
         originals_of(load_split(examples, name)) for name in ("train", "validation")
     )

@@ -137,6 +137,21 @@ def test_when_every_trial_fails_it_says_why(
     assert run(max_trials=max_trials)["score"] > 0  # Failures are not resumed.
 
 
+@pytest.mark.parametrize(
+    ("fixed", "said"),
+    [
+        ({"units": 5}, r"tuner\.fixed\.units: 5 is not possible: one of 2, 4, 8, 16"),
+        ({"unit": 4}, r"tuner\.fixed\.unit: no such hyperparameter; there are units, learning"),
+    ],
+)
+def test_what_cannot_be_fixed_is_told_before_anything_is_trained(
+    run: Tune, tmp_path: Path, fixed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        run(fixed=fixed)
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[list[Trial]]:
     """The states that each start of the Tuner logs."""

@@ -146,6 +146,15 @@ def test_a_backbone_is_not_exported(request_: Request, tmp_path: Path) -> None:
         export_sweep(request, tmp_path / "away.zip", console())
 
 
+def test_what_cannot_be_fixed_is_not_exported(
+    request_: Request, swept: Sweep, tmp_path: Path
+) -> None:
+    tuner = request_.config.tuner.model_copy(update={"fixed": {"filters": 12}})
+    request = replace(request_, config=request_.config.model_copy(update={"tuner": tuner}))
+    with pytest.raises(UsageError, match=r"tuner\.fixed\.filters: 12 .*: one of 8, 16, 32"):
+        export_sweep(request, tmp_path / "away.zip", console())
+
+
 def test_what_comes_back_is_in_mlflow_and_ranked(request_: Request, results: Path) -> None:
     sweep = import_sweep(request_, results, console())
     assert sweep.trials[0].score == max(trial.score for trial in sweep.trials)  # type: ignore[type-var]
