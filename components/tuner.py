@@ -48,13 +48,13 @@ def tune(
     hypermodel: str,
     oracle: str,
     objective: str,
-    max_trials: int,
     epochs: int,
     batch_size: int | Literal["auto"],
     precision: str,
     seed: int,
     work_dir: Path,
     features_dir: Path,
+    max_trials: int | None = None,
     minutes: float | None = None,
     patience: int | None = None,
     workers: int = 1,
@@ -72,7 +72,6 @@ def tune(
         hypermodel: one of `tuning.hypermodels.HYPERMODELS`.
         oracle: one of `tuning.sweep.oracles.ORACLES`.
         objective: a validation metric: `val_accuracy`, `val_macro_f1` or `val_loss`.
-        max_trials: how many trials at most; 0 takes the defaults.
         epochs: of a trial.
         batch_size: images a step, in the search and in the training after it; `auto`: the largest
             that a GPU holds.
@@ -80,6 +79,7 @@ def tune(
         seed: of the search.
         work_dir: the state of the search; one that was killed goes on from it.
         features_dir: keeps the features of frozen backbones.
+        max_trials: how many trials at most; 0 takes the defaults; None: the minutes alone say.
         minutes: how long trials are started, all starts of the search together; None: no limit.
         patience: a trial ends after that many epochs without a better objective; None: never.
         workers: processes that search, one a GPU where there are GPUs; 1: this one alone.
@@ -276,6 +276,7 @@ def _follow(job: Job, folder: Path) -> Callable[[Trial], None]:
 def _standing(job: Job, trial: Trial, best: float | None) -> str:
     """`trial 2/10, epoch 1/5, loss 0.41, ..., best val_accuracy so far 0.912`."""
     row, epochs = trial.epochs[-1], trial.values.get("tuner/epochs", job.epochs)
-    text = f"trial {trial.id}/{job.max_trials}, epoch {row['epoch']}/{epochs}, "
+    of = f"/{job.max_trials}" if job.max_trials else ""
+    text = f"trial {trial.id}{of}, epoch {row['epoch']}/{epochs}, "
     text += progress.figures(row)
     return text if best is None else f"{text}, best {job.objective} so far {best:.3f}"

@@ -120,6 +120,8 @@ def sweep(
 
     options = {"max_trials": trials, "minutes": minutes, "workers": workers, "oracle": oracle}
     said = [f"tuner.{name}={value}" for name, value in options.items() if value is not None]
+    if minutes and not trials and not any("tuner.max_trials=" in text for text in override or ()):
+        said.append("tuner.max_trials=null")  # A config's own number would be the bound.
     name, loaded = load_config(config, [*(override or ()), *said])
     console = _console()
     request = Request(name, loaded, root, raw_dir, quiet=not _verbose())

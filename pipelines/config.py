@@ -193,7 +193,7 @@ class TunerSection(Section):
     hypermodel: Literal[HYPERMODELS] = "expression_net"  # type: ignore[valid-type]
     oracle: Literal["random", "bayesian", "hyperband", "grid"] = "random"
     objective: Literal["val_accuracy", "val_loss", "val_macro_f1"] = "val_accuracy"
-    max_trials: int = Field(10, ge=0)
+    max_trials: int | None = Field(10, ge=0)
     minutes: float | None = Field(None, gt=0)
     workers: int = Field(1, ge=1)
     epochs: int = Field(10, ge=1)
@@ -203,6 +203,12 @@ class TunerSection(Section):
     seed: int = 0
     fixed: dict[str, int | float | str | bool] = {}
     results: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "TunerSection":
+        if self.max_trials is None and self.minutes is None:
+            raise ValueError("max_trials is null: say minutes, or how many trials")
+        return self
 
     @field_validator("batch_size", mode="before")
     @classmethod

@@ -40,17 +40,19 @@ class Sweep(NamedTuple):
 
 
 def with_trials(config: Config, console: Console) -> Config:
-    """A config that searches; says so where it did not."""
+    """A config that searches; says so where it did not, and where time alone ends it."""
     _require_search(config)
-    if config.tuner.max_trials:
-        return config
-    console.print(
-        f"tuner.max_trials is 0, the hypermodel's defaults: this sweep makes {DEFAULT_TRIALS} "
-        "trials; --trials says another number",
-        highlight=False,
-        soft_wrap=True,
-    )
-    tuner = config.tuner.model_copy(update={"max_trials": DEFAULT_TRIALS})
+    tuner, text = config.tuner, ""
+    if tuner.max_trials is None:
+        text = f"trials are started for {tuner.minutes:g} minutes; --trials says how many at most"
+    elif tuner.max_trials == 0:
+        text = (
+            f"tuner.max_trials is 0, the hypermodel's defaults: this sweep makes {DEFAULT_TRIALS} "
+            "trials; --trials says another number"
+        )
+        tuner = tuner.model_copy(update={"max_trials": DEFAULT_TRIALS})
+    if text:
+        console.print(text, highlight=False, soft_wrap=True)
     return config.model_copy(update={"tuner": tuner})
 
 

@@ -215,6 +215,15 @@ def test_with_workers_the_same_job_is_searched_in_a_folder(
     assert (best["score"], best["values"], best["batch_size"]) == (0.75, {"units": 2}, 8)
 
 
+def test_minutes_alone_are_a_budget(run: Tune, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning.sweep.search, "running_seconds", lambda trials: 20.0 * len(trials))
+    heard: list[str] = []
+    with progress.listening(heard.append):
+        best = run(max_trials=None, minutes=1.5)
+    assert best["chosen_by"].startswith("best val_accuracy of 5 trials")
+    assert heard[-1].startswith("trial 5, epoch 1/1, ")
+
+
 def test_the_batch_size_that_was_found_is_that_of_the_training(run: Tune) -> None:
     assert run(batch_size="auto", max_trials=1)["batch_size"] == 32
 

@@ -35,6 +35,7 @@ def test_every_config_is_valid_and_says_how_it_is_run(name: str) -> None:
         ("trianer.epochs=3", "trianer: unknown; did you mean trainer?"),
         ("transform.face_crop.margn=0", "transform.face_crop.margn: unknown; did you mean margin?"),
         ("tuner.max_trials=many", "tuner.max_trials: 'many' is not possible"),
+        ("tuner.max_trials=null", "tuner: max_trials is null: say minutes, or how many trials"),
         ("tuner.max_trials=-1", "tuner.max_trials: -1 is not possible"),
         ("tuner.batch_size=0", "tuner.batch_size: 0 is not possible: say how many images, or auto"),
         ("tuner.batch_size=all", "tuner.batch_size: 'all' is not possible: say how many images"),

@@ -11,7 +11,9 @@ import mlflow
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from pipelines.cli import app
 from pipelines.config import load_config
 from pipelines.errors import UsageError
 from pipelines.mlflow_runs import tracking_uri
@@ -28,6 +30,7 @@ from pipelines.sweep import (
 from tuning.__main__ import main
 from tuning.sweep.archive import unpack_job
 from tuning.sweep.job import load_job
+from tuning.sweep.trials import Trial
 
 OVERRIDES = (
     "tuner.hypermodel=emoji_cnn",
@@ -106,6 +109,44 @@ def test_without_trials_in_the_config_there_is_a_default_and_it_is_said(request_
     config = with_trials(request_.config.model_copy(update={"tuner": tuner}), said)
     assert config.tuner.max_trials == DEFAULT_TRIALS
     assert f"{DEFAULT_TRIALS} trials" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_minutes_alone_are_a_budget_and_it_is_said(request_: Request) -> None:
+    update = {"max_trials": None, "minutes": 90.0}
+    tuner = request_.config.tuner.model_copy(update=update)
+    said = console()
+    config = with_trials(request_.config.model_copy(update={"tuner": tuner}), said)
+    assert (config.tuner.max_trials, config.tuner.minutes) == (None, 90.0)
+    text = "trials are started for 90 minutes; --trials says how many at most"
+    assert text in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "max_trials"),
+    [
+        (["--minutes", "60"], None),
+        (["--minutes", "60", "--trials", "5"], 5),
+        (["--minutes", "60", "--set", "tuner.max_trials=7"], 7),
+        ([], 3),
+    ],
+)
+def test_the_configs_number_of_trials_does_not_bound_minutes_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_config: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    max_trials: int | None,
+) -> None:
+    asked: list[Request] = []
+
+    def sweep(request: Request, console: Console) -> Sweep:
+        asked.append(request)
+        return Sweep("val_loss", [Trial("1", "COMPLETED", 0.5, {}, [])], tmp_path)
+
+    monkeypatch.setattr("pipelines.sweep.run_sweep", sweep)
+    finished = CliRunner().invoke(app, ["sweep", str(tiny_config), *arguments])
+    assert finished.exit_code == 0, finished.output
+    assert asked[0].config.tuner.max_trials == max_trials
 
 
 def test_folds_are_not_searched(request_: Request) -> None:

@@ -25,7 +25,7 @@ class Job(NamedTuple):
         classes: how many.
         oracle: one of `tuning.sweep.oracles.ORACLES`.
         objective: a metric of the training's logs: `val_accuracy`, `val_macro_f1` or `val_loss`.
-        max_trials: the budget; Hyperband and grid may end below it.
+        max_trials: the budget; Hyperband and grid may end below it. None: the minutes alone are.
         minutes: the budget in time, of all starts of the search together; None: no limit.
         epochs: of a trial; with Hyperband of the longest ones.
         patience: a trial ends after that many epochs without a better objective; None: never.
@@ -42,7 +42,7 @@ class Job(NamedTuple):
     classes: int
     oracle: str
     objective: str
-    max_trials: int
+    max_trials: int | None
     minutes: float | None
     epochs: int
     patience: int | None

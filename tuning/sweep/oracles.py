@@ -1,5 +1,6 @@
 """KerasTuner's oracles, by the name that a job says; what they propose, and until when."""
 
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +10,9 @@ import keras_tuner as kt
 from tuning.sweep.job import Job
 from tuning.training.rules import direction
 
+_INITIAL_POINTS = 10
+"""Random trials of a Bayesian search for which no number of trials was asked."""
+
 
 class _Bayesian(kt.oracles.BayesianOptimizationOracle):
     """Spends a third of its trials on random points, where KerasTuner would spend more.
@@ -17,9 +21,9 @@ class _Bayesian(kt.oracles.BayesianOptimizationOracle):
     nothing of 20 trials.
     """
 
-    def __init__(self, *, max_trials: int, **options: Any) -> None:
+    def __init__(self, *, max_trials: int | None, **options: Any) -> None:
         super().__init__(max_trials=max_trials, **options)
-        self._most_initial_points = max_trials // 3
+        self._most_initial_points = max_trials // 3 if max_trials else _INITIAL_POINTS
 
     def update_space(self, hyperparameters: Any) -> None:
         super().update_space(hyperparameters)
@@ -46,14 +50,17 @@ def make_oracle(job: Job, seconds_spent: Callable[[], float]) -> Any:
         seconds_spent: tells how much of the job's minutes is spent, when a trial is asked for.
     """
     base: Any = KERAS_TUNERS[job.oracle]
-    own = {"max_epochs": job.epochs, "factor": 3} if job.oracle == "hyperband" else {}
+    own: dict[str, Any] = {"max_trials": job.max_trials}
+    if job.oracle == "hyperband":
+        own = {"max_epochs": job.epochs, "factor": 3}
 
     class BoundedOracle(base):
         """Stops by the job's budget; its state is the trials' files, so it writes none."""
 
         def populate_space(self, trial_id: str) -> dict[str, Any]:
             out_of_time = job.minutes is not None and seconds_spent() >= 60 * job.minutes
-            if out_of_time or len(self.trials) >= job.max_trials:
+            enough = job.max_trials is not None and len(self.trials) >= job.max_trials
+            if out_of_time or enough:
                 return {"status": "STOPPED", "values": None}
             return super().populate_space(trial_id)
 
@@ -67,8 +74,8 @@ def make_oracle(job: Job, seconds_spent: Callable[[], float]) -> Any:
         objective=kt.Objective(job.objective, direction(job.objective)),
         seed=keras_tuner_seed(job.seed),
         # Failures in a row would end the search with an exception, and lose the trials before.
-        max_consecutive_failed_trials=job.max_trials + 1,
-        **(own or {"max_trials": job.max_trials}),
+        max_consecutive_failed_trials=sys.maxsize,
+        **own,
     )
     # KerasTuner makes ids as long as this number: with another one they would be others.
     oracle.max_trials = None

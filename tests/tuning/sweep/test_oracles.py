@@ -58,6 +58,18 @@ def test_no_trial_begins_once_the_minutes_are_spent(spent: float, trials: int) -
     assert len(run_all(oracle_of("random", spent, minutes=1.5))) == trials
 
 
+@pytest.mark.parametrize("name", ["random", "bayesian"])
+def test_minutes_alone_are_a_budget(name: str) -> None:
+    spent = iter([0.0] * 16 + [90.0])
+    job = JOB._replace(oracle=name, max_trials=None, minutes=1.5)
+    oracle = make_oracle(job, lambda: next(spent))
+    oracle.verbose = 0
+    space = kt.HyperParameters()
+    space.Float("learning_rate", 1e-4, 1e-1)
+    oracle.update_space(space)
+    assert len(run_all(oracle)) == 16
+
+
 def test_trials_that_fail_in_a_row_count_and_do_not_end_the_search() -> None:
     oracle = oracle_of("random", max_trials=6)
     for _ in range(6):
