@@ -8,6 +8,7 @@ Writes:  model (model.keras, saved_model/, history.json, learning_curves.png, mo
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -27,11 +28,24 @@ from tuning.accelerator import has_gpu
 from tuning.backbones import BackboneError, on_top
 from tuning.heads import with_temperature
 from tuning.hypermodels import frozen_part
+from tuning.optimizers import schedule_of
 from tuning.sweep.results import HISTORY, MODEL, WINNER
 from tuning.training.rules import ReduceRateRule, StoppingRule, best_epoch
 from tuning.training.winner import train_winner
 
 WARM_UP_IMAGES = 4
+
+
+class Trained(NamedTuple):
+    """What a training left.
+
+    Attributes:
+        history: a row an epoch.
+        warnings: what of its options counts for nothing.
+    """
+
+    history: list[dict[str, float]]
+    warnings: list[str]
 
 
 def train(
@@ -46,8 +60,8 @@ def train(
     seed: int,
     work_dir: Path,
     features_dir: Path,
-) -> list[dict[str, float]]:
-    """Trains, keeps the best epoch, exports it; returns the history, a row an epoch.
+) -> Trained:
+    """Trains, keeps the best epoch, exports it.
 
     What was trained where it was searched, on another machine, is not trained again: `epochs`,
     `rule`, `reduce_rate` and `seed` are then those of its training there.
@@ -58,7 +72,8 @@ def train(
         model: folder to fill.
         epochs: at most so many.
         rule: when training ends before, and which epoch is the best.
-        reduce_rate: when the learning rate is reduced; None: the hypermodel's own stands.
+        reduce_rate: when the learning rate is reduced; None: the hypermodel's own stands, as does
+            one that follows a schedule.
         calibrate: divides the logits by the temperature that gives the least log loss on
             validation, in what is saved and in what is served.
         seed: of the weights and the order of the images.
@@ -103,6 +118,7 @@ def train(
         tracking.log_metrics(metrics, step=int(row["epoch"]))
         progress.say(f"epoch {row['epoch']:.0f}/{epochs}, {progress.figures(row)}")
 
+    warnings = []
     if elsewhere := best.get("trained"):
         trained = keras.models.load_model(best_hyperparameters / MODEL, safe_mode=True)
         history = read_json(best_hyperparameters / HISTORY)
@@ -111,6 +127,13 @@ def train(
         for row in history:
             on_epoch(row)
     else:
+        schedule = schedule_of(best["values"])
+        if reduce_rate and schedule:
+            reduce_rate = None
+            warnings.append(
+                "trainer.reduce_rate counts for nothing: the learning rate follows the schedule "
+                f"{schedule}; tuner.fixed.schedule=constant leaves it to reduce_rate"
+            )
         trained, history = train_winner(
             best,
             arrays["train"],
@@ -153,4 +176,4 @@ def train(
     logged = {"parameters": facts["parameters"], "best_epoch": facts["best_epoch"]}
     tracking.log_params(logged | calibration)
     tracking.log_artifact(model / "learning_curves.png")
-    return history
+    return Trained(history, warnings)

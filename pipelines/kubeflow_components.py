@@ -163,7 +163,7 @@ def trainer(
 
     parameters = plain(parameters)
     reduce_rate = parameters.get("reduce_rate")
-    history = train(
+    trained = train(
         Path(transformed_examples.path),
         Path(best_hyperparameters.path),
         Path(model.path),
@@ -179,7 +179,8 @@ def trainer(
         work_dir=Path(f"{model.path}.work"),
         features_dir=Path(features_dir or f"{model.path}.work"),
     )
-    model.metadata["epochs"] = len(history)
+    model.metadata["epochs"] = len(trained.history)
+    model.metadata["warnings"] = trained.warnings
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

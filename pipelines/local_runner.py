@@ -47,7 +47,7 @@ class Run:
         metrics: with `<name>_low` and `<name>_high` of their intervals.
         blessing: BLESSED or NOT_BLESSED; None where it did not come to a verdict.
         reasons: what the verdict rests on, a line a threshold.
-        warnings: of ExampleValidator, or that MLflow has not been told all.
+        warnings: of the steps, or that MLflow has not been told all.
         pushed_model: the version folder, or None.
         pages: what a step left to look at, by the name of its output.
         folds: the ids of the folds' runs, of a cross-validation.

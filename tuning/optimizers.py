@@ -1,5 +1,6 @@
 """The optimizer as a part of the search space: which one, its learning rate, its schedule."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -31,6 +32,12 @@ def search_optimizer(hp: Any, task: Task) -> Any:
     if name == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
     return keras.optimizers.Adam(rate)
+
+
+def schedule_of(values: Mapping[str, Any]) -> str | None:
+    """What the learning rate of these hyperparameters follows by itself; None: it stands."""
+    schedule = values.get("schedule", "constant")
+    return None if schedule == "constant" else schedule
 
 
 def cosine(rate: float, steps: int) -> Any:

@@ -13,9 +13,10 @@ from components.common import progress
 from components.common.evaluation.calibration import expected_calibration_error
 from components.common.files import read_json, write_json
 from components.common.records import load_split
-from components.trainer import train
+from components.trainer import Trained, train
 from tfds_builders.catalog import OptionError
 from tuning.heads import classify, compile_classifier
+from tuning.optimizers import cosine
 from tuning.task import Task
 from tuning.training import winner
 from tuning.training.rules import ReduceRateRule, StoppingRule
@@ -38,7 +39,7 @@ def _hypermodel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(
     tmp_path: Path, write_transformed: Callable[..., Path], bright_or_dark: Callable[..., Any]
-) -> Callable[..., list[dict[str, float]]]:
+) -> Callable[..., Trained]:
     """Trains on pictures of three classes; the shard of the test split is not there at all."""
 
     def call(
@@ -46,7 +47,7 @@ def run(
         splits: tuple[str, ...] = ("train", "validation"),
         best: dict[str, Any] | None = None,
         **changed: Any,
-    ) -> Any:
+    ) -> Trained:
         examples = tmp_path / "-".join(splits)
         if not examples.exists():
             there = {split: bright_or_dark(24, 3) for split in (*splits, "test")}
@@ -73,7 +74,7 @@ def weights(model: Path) -> list[Any]:
 
 def test_the_model_and_all_that_belongs_to_it(run: Callable[..., Any], tmp_path: Path) -> None:
     model = tmp_path / "model"
-    history = run(model)
+    history = run(model).history
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert read_json(model / "history.json") == history
     facts = read_json(model / "model.json")
@@ -102,7 +103,7 @@ def test_the_export_answers_as_the_keras_model(run: Callable[..., Any], tmp_path
 def test_a_training_that_was_killed_ends_as_one_that_was_not(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    history = run(tmp_path / "undisturbed")
+    history = run(tmp_path / "undisturbed").history
 
     def killed(text: str) -> None:
         if text.startswith("epoch 2"):
@@ -110,7 +111,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(
 
     with progress.listening(killed), pytest.raises(KeyboardInterrupt):
         run(tmp_path / "killed")
-    assert run(tmp_path / "killed") == history
+    assert run(tmp_path / "killed").history == history
     for wanted, got in zip(
         weights(tmp_path / "undisturbed"), weights(tmp_path / "killed"), strict=True
     ):
@@ -120,13 +121,13 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(
 def test_without_a_validation_split_the_last_epoch_is_taken(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    history = run(tmp_path / "model", ("train",))
+    history = run(tmp_path / "model", ("train",)).history
     assert "val_accuracy" not in history[0]
     assert read_json(tmp_path / "model" / "model.json")["best_epoch"] == 3
 
 
 def test_it_stops_by_the_rule(run: Callable[..., Any], tmp_path: Path) -> None:
-    history = run(tmp_path / "model", epochs=5, rule=StoppingRule(at_accuracy=0.0))
+    history = run(tmp_path / "model", epochs=5, rule=StoppingRule(at_accuracy=0.0)).history
     assert len(history) == 1
 
 
@@ -183,9 +184,27 @@ def test_the_rate_is_reduced_by_its_rule(
 
     monkeypatch.setattr(winner, "get_hypermodel", lambda name: hardly_learning)
     rule = ReduceRateRule("val_loss", factor=0.5, patience=1, min_rate=0.0)
-    history = run(tmp_path / "model", reduce_rate=rule)
+    history = run(tmp_path / "model", reduce_rate=rule).history
     rates = [row["learning_rate"] for row in history]
     assert rates == pytest.approx([1e-9, 1e-9, 5e-10])
+
+
+def test_a_rate_that_follows_a_schedule_is_not_reduced_and_it_is_said(
+    run: Callable[..., Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scheduled(hp: Any, task: Task) -> keras.Model:
+        optimizer = keras.optimizers.SGD(cosine(0.01, 9))
+        return compile_classifier(build(hp, task), optimizer)
+
+    monkeypatch.setattr(winner, "get_hypermodel", lambda name: scheduled)
+    best = {"values": {"units": 8, "schedule": "cosine"}}
+    history, warnings = run(tmp_path / "model", best=best, reduce_rate=ReduceRateRule())
+    assert len(history) == 3
+    assert warnings == [
+        "trainer.reduce_rate counts for nothing: the learning rate follows the schedule cosine; "
+        "tuner.fixed.schedule=constant leaves it to reduce_rate"
+    ]
+    assert run(tmp_path / "model", best=best).warnings == []
 
 
 def test_progress_is_told_every_epoch(run: Callable[..., Any], tmp_path: Path) -> None:
@@ -205,7 +224,7 @@ def test_what_was_trained_on_another_machine_is_exported_and_not_trained_again(
     write_json(tmp_path / "best" / "best_history.json", history)
     trained = {"trained": {"monitor": "val_loss", "seed": 5}}
     here = tmp_path / "here"
-    assert run(here, best=trained, seed=0, epochs=1) == history
+    assert run(here, best=trained, seed=0, epochs=1).history == history
     there = keras.models.load_model(tmp_path / "best" / "best.keras").get_weights()
     for ours, theirs in zip(weights(here), there, strict=True):
         np.testing.assert_array_equal(ours, theirs)

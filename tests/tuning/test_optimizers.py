@@ -3,7 +3,7 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 
-from tuning.optimizers import cosine, search_optimizer
+from tuning.optimizers import cosine, schedule_of, search_optimizer
 from tuning.task import Task
 
 TASK = Task((8, 8, 1), 2, steps=10, epochs=4)
@@ -30,6 +30,16 @@ def test_each_optimizer_has_its_rate_and_its_decay(
     assert type(made) is kind
     assert float(made.learning_rate) == pytest.approx(rate)
     assert made.weight_decay == (None if decay is None else pytest.approx(decay))
+
+
+@pytest.mark.parametrize(("schedule", "follows"), [("constant", False), ("cosine", True)])
+def test_whether_a_rate_follows_a_schedule_is_told_by_the_hyperparameters(
+    schedule: str, follows: bool
+) -> None:
+    made = optimizer(schedule=schedule)._learning_rate
+    assert isinstance(made, keras.optimizers.schedules.LearningRateSchedule) == follows
+    assert schedule_of({"schedule": schedule}) == (schedule if follows else None)
+    assert schedule_of({"units": 8}) is None
 
 
 def test_sgd_has_nesterovs_momentum() -> None:
