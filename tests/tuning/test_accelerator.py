@@ -134,3 +134,17 @@ def test_tensorflow_compiles_for_a_gpu_with_xla() -> None:
 
 def test_tensorflow_does_not_compile_for_a_cpu() -> None:
     assert not compile_for_device(classifier()).jit_compile
+
+
+@pytest.mark.usefixtures("not_deterministic")
+def test_jax_compiles_what_keras_thinks_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    def augmented() -> keras.Model:
+        inputs = keras.Input(SHAPE)
+        turned = keras.Model(inputs, keras.layers.RandomRotation(0.1)(inputs))
+        x = keras.layers.Flatten()(turned(inputs))
+        return compile_classifier(keras.Model(inputs, classify(x, 3)), "sgd")
+
+    assert not augmented().jit_compile
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(accelerator, "_devices", lambda: ["cpu:0"])
+    assert compile_for_device(augmented()).jit_compile

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tuning.accelerator import compile_for_device
 from tuning.training.batches import Arrays, Batches
 from tuning.training.clock import Clock
 from tuning.training.rules import (
@@ -166,4 +167,4 @@ def _last_checkpoint(folder: Path) -> tuple[History, Any | None]:
     if not found:
         return [], None
     history = json.loads((found[-1] / "history.json").read_text())
-    return history, keras.models.load_model(found[-1] / "last.keras")
+    return history, compile_for_device(keras.models.load_model(found[-1] / "last.keras"))

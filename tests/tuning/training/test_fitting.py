@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tuning.heads import classify, compile_classifier
 from tuning.optimizers import cosine
+from tuning.training import fitting
 from tuning.training.batches import Batches
 from tuning.training.fitting import fit
 from tuning.training.rules import ReduceRateRule, StoppingRule
@@ -161,6 +162,22 @@ def test_what_is_finished_is_not_trained_again_but_may_go_on(run: Fit) -> None:
     _, longer = run("a", epochs=3, build=built_again)
     assert longer[:2] == history
     assert len(longer) == 3
+
+
+def test_a_model_that_is_loaded_is_compiled_for_the_device_as_a_new_one_is(
+    run: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def compile_for_device(model: Any) -> Any:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr(fitting, "compile_for_device", compile_for_device)
+    run("a", epochs=1)
+    assert compiled == []
+    run("a", epochs=2)
+    assert len(compiled) == 1
 
 
 def test_a_stop_by_the_rule_is_final(run: Fit) -> None:
