@@ -36,4 +36,6 @@ landmarks: .venv/.installed  ## dlib and its 68-point model, which is for resear
 
 .venv/.installed-test: .venv/bin/uv pyproject.toml constraints.txt
 	$(INSTALL) -e '.[test]'
+	# Apart: TensorFlow imports a JAX that it finds, which takes every process 2 seconds more.
+	$(INSTALL) --no-deps --target .venv/jax jax jaxlib
 	touch .venv/.installed $@
