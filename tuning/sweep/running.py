@@ -112,7 +112,11 @@ def _fit(setting: Setting, trial_id: str, recorder: "_Recorder") -> float:
     job, values = setting.job, recorder.trial.values
     keras.utils.set_random_seed(job.seed)
     model, first_epoch = _model(setting, values)
-    recorder.change(parameters=model.count_params(), batch_size=setting.batch_size)
+    recorder.change(
+        parameters=model.count_params(),
+        batch_size=setting.batch_size,
+        precision=keras.config.dtype_policy().name,
+    )
     batches = Batches(
         *setting.train,
         job.classes,

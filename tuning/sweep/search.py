@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size, resolve_precision
+from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size
 from tuning.hypermodels import get_hypermodel
 from tuning.space import build_with, with_fixed
 from tuning.sweep.chief import become_chief
@@ -81,7 +81,7 @@ def describe_winner(job: Job, trials: Sequence[Trial]) -> dict[str, Any]:
     """What the full training needs to know of the first of the trials, and why it was chosen."""
     return {
         "hypermodel": job.hypermodel,
-        "precision": resolve_precision(job.precision),
+        "precision": trials[0].precision,  # A chief may have no GPU where the workers have one.
         "batch_size": trials[0].batch_size,
         **describe_best(trials, job.objective),
     }

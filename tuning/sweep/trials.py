@@ -31,6 +31,7 @@ class Trial(NamedTuple):
         parameters: of its model, 0 where none could be built.
         reason: why it failed.
         batch_size: images a step.
+        precision: Keras's dtype policy on the machine that ran it.
         attempts: when each began and when it was last heard of, in Unix seconds; more than one
             where a trial was interrupted and run again.
         excused: so many of the attempts ended by no fault of the trial: a person stopped the
@@ -45,6 +46,7 @@ class Trial(NamedTuple):
     parameters: int = 0
     reason: str = ""
     batch_size: int = 0
+    precision: str = "float32"
     attempts: Sequence[Sequence[float]] = ()
     excused: int = 0
 

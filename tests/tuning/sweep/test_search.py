@@ -505,6 +505,13 @@ def test_workers_agree_on_a_batch_size_also_before_there_is_a_trial(
     assert trial.batch_size == 8
 
 
+def test_the_winner_has_the_precision_of_its_trial_wherever_it_is_described(run: Search) -> None:
+    trials = run(max_trials=1, precision="mixed_bfloat16")
+    assert trials[0].precision == "mixed_bfloat16"
+    winner = searching.describe_winner(JOB._replace(precision="auto"), trials)
+    assert winner["precision"] == "mixed_bfloat16"
+
+
 def test_the_precision_of_a_search_is_not_that_of_what_comes_after(run: Search) -> None:
     before = keras.config.dtype_policy().name
     seen: list[str] = []
