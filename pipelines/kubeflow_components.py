@@ -145,6 +145,7 @@ def tuner(
         features = Path(features_dir) if features_dir else work_dir
         best = tune(*paths, work_dir=work_dir, features_dir=features, **parameters)
     best_hyperparameters.metadata["chosen_by"] = best["chosen_by"]
+    best_hyperparameters.metadata["warnings"] = best.get("warnings", [])
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

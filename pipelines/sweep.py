@@ -1,6 +1,7 @@
 """`mien sweep`: the search alone; its job as a file for another machine, and what comes back."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from pipelines.store import executions
 from tuning.sweep.archive import pack_job
 from tuning.sweep.board import make_board
 from tuning.sweep.job import Job, digest_of
+from tuning.sweep.results import WINNER
 from tuning.sweep.trials import Trial
 from tuning.task import Task
 
@@ -32,11 +34,13 @@ class Sweep(NamedTuple):
         objective: the metric of its trials.
         trials: all of them, the best first.
         folder: its pictures.
+        warnings: where it ended before its budget.
     """
 
     objective: str
     trials: list[Trial]
     folder: Path
+    warnings: Sequence[str] = ()
 
 
 def with_trials(config: Config, console: Console) -> Config:
@@ -65,11 +69,13 @@ def run_sweep(request: Request, console: Console) -> Sweep:
     """
     run_pipeline(replace(request, until="tuner"), console)
     # What was made or reused last is the newest.
-    folder = executions(request.root / "store", "tuner")[0] / "tuner_results"
+    step = executions(request.root / "store", "tuner")[0]
+    folder = step / "tuner_results"
     trials = [Trial(**trial) for trial in read_json(folder / "trials.json")]
     if not trials:
         raise UsageError(_NOTHING_TO_SELECT_ON)
-    return Sweep(request.config.tuner.objective, trials, folder)
+    warnings = read_json(step / "best_hyperparameters" / WINNER).get("warnings", [])
+    return Sweep(request.config.tuner.objective, trials, folder, warnings)
 
 
 def export_sweep(request: Request, path: Path, console: Console) -> dict[str, int]:
@@ -144,6 +150,8 @@ def print_sweep(console: Console, sweep: Sweep, root: Path) -> None:
         *(f"{path.stem}: {path}" for path in sorted(sweep.folder.glob("*.png"))),
         f"mien ui{where}: the same trials in the MLflow UI",
     ]
+    for warning in sweep.warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

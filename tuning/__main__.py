@@ -45,6 +45,8 @@ def main() -> str | None:
     if not trials or trials[0].score is None:
         return "no trial completed"
     winner = describe_winner(job, trials)
+    for warning in winner["warnings"]:
+        _say(f"warning: {warning}")
     text = json.dumps(winner, indent=1)
     if not (folder / WINNER).exists() or (folder / WINNER).read_text() != text:
         (folder / HISTORY).unlink(missing_ok=True)  # It was of another winner.

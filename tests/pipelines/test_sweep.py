@@ -103,6 +103,14 @@ def test_the_leaderboard_the_pictures_and_the_ui_are_said(swept: Sweep, request_
     assert f"mien ui --root {request_.root}: " in text
 
 
+def test_a_sweep_that_ended_before_its_budget_says_so(swept: Sweep, request_: Request) -> None:
+    assert swept.warnings == []
+    said = console()
+    print_sweep(said, swept._replace(warnings=["grid ended after 2 of 9 trials"]), request_.root)
+    text = said.file.getvalue()  # type: ignore[attr-defined]
+    assert "\nwarning: grid ended after 2 of 9 trials\n" in text
+
+
 def test_without_trials_in_the_config_there_is_a_default_and_it_is_said(request_: Request) -> None:
     tuner = request_.config.tuner.model_copy(update={"max_trials": 0})
     said = console()

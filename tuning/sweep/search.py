@@ -78,13 +78,29 @@ def search(
 
 
 def describe_winner(job: Job, trials: Sequence[Trial]) -> dict[str, Any]:
-    """What the full training needs to know of the first of the trials, and why it was chosen."""
+    """What the full training needs to know of the first of the trials, and why it was chosen.
+
+    `warnings` say where the search ended before its budget.
+    """
     return {
         "hypermodel": job.hypermodel,
         "precision": trials[0].precision,  # A chief may have no GPU where the workers have one.
         "batch_size": trials[0].batch_size,
         **describe_best(trials, job.objective),
+        "warnings": _ended_early(job, trials),
     }
+
+
+def _ended_early(job: Job, trials: Sequence[Trial]) -> list[str]:
+    """What a person has to know of an oracle that had no more to propose within the budget."""
+    out_of_time = job.minutes is not None and running_seconds(trials) >= 60 * job.minutes
+    if out_of_time or len(trials) == job.max_trials:
+        return []
+    of = f" of {job.max_trials}" if job.max_trials else ""
+    why = "it has no values that were not tried"
+    if job.oracle == "hyperband":
+        why = f"for {job.epochs} epochs it has no more; say more tuner.epochs, or another oracle"
+    return [f"{job.oracle} ended after {len(trials)}{of} trials: {why}"]
 
 
 class _Tuner(BaseTuner):

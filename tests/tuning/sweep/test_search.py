@@ -512,6 +512,34 @@ def test_the_winner_has_the_precision_of_its_trial_wherever_it_is_described(run:
     assert winner["precision"] == "mixed_bfloat16"
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"max_trials": 2}, []),
+        (
+            {"oracle": "hyperband", "max_trials": 50, "epochs": 4},
+            [
+                "hyperband ended after 2 of 50 trials: for 4 epochs it has no more; say more "
+                "tuner.epochs, or another oracle"
+            ],
+        ),
+        ({"max_trials": 5}, ["random ended after 2 of 5 trials: it has no values that were not"]),
+        ({"max_trials": 5, "minutes": 1.5}, []),
+        ({"max_trials": None, "minutes": 1.5}, []),
+        ({"max_trials": None, "minutes": 1.6}, ["random ended after 2 trials: it has no values"]),
+    ],
+)
+def test_a_search_that_ended_before_its_budget_says_so(
+    changed: dict[str, Any], said: list[str]
+) -> None:
+    trial = Trial("1", "COMPLETED", 0.5, {}, [], attempts=[[10.0, 55.0]])
+    trials = [trial, trial._replace(id="2", attempts=[[60.0, 105.0]])]
+    warnings = searching.describe_winner(JOB._replace(**changed), trials)["warnings"]
+    assert len(warnings) == len(said)
+    for warning, begins in zip(warnings, said, strict=True):
+        assert warning.startswith(begins)
+
+
 def test_the_precision_of_a_search_is_not_that_of_what_comes_after(run: Search) -> None:
     before = keras.config.dtype_policy().name
     seen: list[str] = []
