@@ -55,7 +55,11 @@ def test_help_names_the_commands(mien: Mien) -> None:
     ("arguments", "status", "message"),
     [
         (["run", "fer2012"], 2, "config: fer2012: unknown; did you mean fer2013?"),
-        (["run", "affectnet"], 2, "config: affectnet: unknown; there are ck_plus, ck_plus_svm, "),
+        (
+            ["run", "affectnet"],
+            2,
+            "config: affectnet: unknown; there are ck_plus, ck_plus_augmented, ",
+        ),
         (["run", "drawn_faces", "--set", "tuner.max_trails=3"], 2, "did you mean max_trials?"),
         (["run", "drawn_faces", "--until", "trian"], 2, "step trian: unknown; there are example_"),
         (["run", "happy_or_sad"], 2, "happy_or_sad needs happy-or-sad.zip"),

@@ -134,6 +134,8 @@ def test_overrides_are_yaml_and_the_last_wins() -> None:
         ("happy_house", "happy_model", 16, 40),
         ("happy_or_sad", "emoji_cnn", 10, 20),
         ("fer2013", "fer_cnn", 64, 100),
+        ("ck_plus_transfer", "transfer", 20, 20),
+        ("ck_plus_augmented", "transfer", 32, 10),
     ],
 )
 def test_a_config_of_an_experiment_takes_its_network_and_its_training(
@@ -152,6 +154,20 @@ def test_the_rate_of_fer2013_is_reduced_and_a_config_on_top_may_leave_that_out()
         "min_rate": 0.00001,
     }
     assert "reduce_rate" not in load_config("fer2013_small")[1].parameters()["trainer"]
+
+
+def test_the_transfer_of_ck_plus_is_the_experiments() -> None:
+    transfer = load_config("ck_plus_transfer")[1]
+    assert (transfer.trainer.patience, transfer.trainer.monitor) == (None, "val_loss")
+    augmented = load_config("ck_plus_augmented")[1]
+    assert augmented.tuner.fixed == transfer.tuner.fixed
+    assert augmented.trainer.patience == 3
+    reduced = augmented.trainer.reduce_rate
+    assert reduced is not None
+    assert (reduced.monitor, reduced.factor, reduced.patience) == ("val_loss", 0.1, 5)
+    changes = augmented.transform.augmentation
+    assert (changes.rotation, changes.shift, changes.horizontal_flip) == (50, 0.2, True)
+    assert (changes.zoom, changes.brightness) == (0, 0)
 
 
 def test_an_integer_is_a_float_too_and_a_list_stays_one() -> None:

@@ -27,7 +27,9 @@ def build(hp: Any, task: Task) -> Any:
     fine_tune = hp.Fixed("fine_tune", False)
     units = hp.Choice("units", [0, 128, 256], default=0)
     dropout = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0)
-    learning_rate = hp.Float("learning_rate", 1e-5, 1e-2, sampling="log", default=1e-3)
+    # Larger steps would undo what the backbone has learnt, says Keras's guide to transfer learning.
+    rate = 1e-5 if fine_tune else 1e-3
+    learning_rate = hp.Float("learning_rate", 1e-5, 1e-2, sampling="log", default=rate)
 
     if fine_tune:
         body = load_backbone(backbone, weights, task.image_shape)

@@ -25,6 +25,11 @@ def test_names_and_defaults_of_the_hyperparameters() -> None:
     }
 
 
+def test_a_backbone_that_is_trained_too_takes_small_steps() -> None:
+    values = default_values(with_fixed(lambda hp: build(hp, PICTURES), SMALL | {"fine_tune": True}))
+    assert values["learning_rate"] == 1e-5
+
+
 @pytest.mark.parametrize(("features", "parameters"), [(512, 4_104), (2_048, 16_392)])
 def test_the_head_is_that_of_the_experiment(features: int, parameters: int) -> None:
     model = build(kt.HyperParameters(), PICTURES._replace(image_shape=(features,)))
