@@ -1,6 +1,8 @@
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,13 +31,33 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "fer2013.keras"
 
 
-def test_vgg16_sees_what_it_was_trained_on(pixels: np.ndarray) -> None:
-    model = load_backbone("vgg16", "random", SHAPE)
-    network = next(layer for layer in model.layers if layer.name == "vgg16")
-    expected = network(keras.applications.vgg16.preprocess_input(pixels.copy()))
-    np.testing.assert_allclose(model.predict_on_batch(pixels), expected, atol=1e-6)
-    assert model.output_shape == (None, 512)
+@pytest.mark.parametrize(
+    ("name", "preprocess", "features"),
+    [
+        ("vgg16", keras.applications.vgg16.preprocess_input, 512),
+        ("xception", keras.applications.xception.preprocess_input, 2048),
+        ("mobilenet_v3", keras.applications.mobilenet_v3.preprocess_input, 576),
+        ("efficientnet_v2", keras.applications.efficientnet_v2.preprocess_input, 1280),
+        ("convnext", keras.applications.convnext.preprocess_input, 768),
+    ],
+)
+def test_a_network_sees_what_it_was_trained_on(
+    name: str, preprocess: Callable[[Any], Any], features: int
+) -> None:
+    side = APPLICATIONS[name].least_side
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3)).astype(np.float32)
+    model = load_backbone(name, "random", (side, side, 3))
+    (network,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    expected = np.array(network(preprocess(pixels.copy()), training=False))
+    least = 1e-3 * np.abs(expected).max()  # With random weights features may be as small as 1e-10.
+    np.testing.assert_allclose(model.predict_on_batch(pixels), expected, rtol=0, atol=least)
+    assert model.output_shape == (None, features)
     assert not model.trainable_weights
+
+
+def test_every_network_is_tried() -> None:
+    marks = test_a_network_sees_what_it_was_trained_on.pytestmark  # type: ignore[attr-defined]
+    assert {name for name, *_ in marks[0].args[1]} == APPLICATIONS.keys()
 
 
 def test_a_gray_picture_is_shown_in_all_three_channels(pixels: np.ndarray) -> None:

@@ -5,25 +5,26 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 
-from tuning.hypermodels import get_hypermodel
+from tuning.hypermodels import HYPERMODELS, get_hypermodel
 from tuning.task import Task
 from tuning.training.batches import Batches
 
-FROM_PIXELS = ("emoji_cnn", "expression_net", "fer_cnn", "happy_model")
+PIXELS = (24, 24, 1)
+SEEN = dict.fromkeys(HYPERMODELS, PIXELS) | {"transfer": (12,)}  # the features of what is frozen
 
 
 def small(name: str, classes: int) -> keras.Model:
-    return get_hypermodel(name)(kt.HyperParameters(), Task((24, 24, 1), classes, 10, 2))
+    return get_hypermodel(name)(kt.HyperParameters(), Task(SEEN[name], classes, 10, 2))
 
 
 @pytest.mark.parametrize("classes", [2, 7])
-@pytest.mark.parametrize("name", FROM_PIXELS)
+@pytest.mark.parametrize("name", SEEN)
 def test_it_learns_from_a_batch_and_is_loaded_again_without_our_code(
     name: str, classes: int, tmp_path: Path
 ) -> None:
     model = small(name, classes)
     model.run_eagerly = True
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 24, 24, 1), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *SEEN[name]), dtype=np.uint8)
     before = [weights.copy() for weights in model.get_weights()]
     for _ in range(2):  # A learning rate may begin at 0.
         batch = Batches(pixels, np.arange(4) % classes, classes, batch_size=4)[0]
