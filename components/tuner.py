@@ -173,7 +173,7 @@ def take_over(
     best = found.winner
     best_hyperparameters.mkdir(parents=True, exist_ok=True)
     if (folder / HISTORY).exists():
-        best["trained"] = {"monitor": found.job.objective, "seed": found.job.seed}
+        best.setdefault("trained", {"monitor": found.job.objective, "seed": found.job.seed})
         for name in (MODEL, HISTORY):
             shutil.copy(folder / name, best_hyperparameters)
     _write(best, found.trials, objective, best_hyperparameters, tuner_results)

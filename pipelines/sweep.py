@@ -82,7 +82,7 @@ def export_sweep(request: Request, path: Path, console: Console) -> dict[str, in
     """Writes the search as one file for a machine without TensorFlow; returns images a split.
 
     Of the train split the originals, not Transform's copies: those would double the file, and a
-    hypermodel that augments makes its own. The test split stays here.
+    hypermodel that augments makes its own; what is left out is said. The test split stays here.
 
     Raises:
         UsageError: there is nothing to search on, or tuner.fixed has what cannot be.
@@ -109,11 +109,17 @@ def export_sweep(request: Request, path: Path, console: Console) -> dict[str, in
         require_possible(lambda hp: get_hypermodel(tuner.hypermodel)(hp, task), tuner.fixed)
     except SpaceError as error:
         raise UsageError(f"tuner.fixed.{error}") from error
-    train, validation = (
-        originals_of(load_split(examples, name)) for name in ("train", "validation")
-    )
+    with_copies = load_split(examples, "train")
+    train, validation = originals_of(with_copies), originals_of(load_split(examples, "validation"))
     job = _job(request.config, shape, len(labels))._replace(digest=digest_of(train, validation))
     pack_job(path, job, train, validation)
+    copies = len(with_copies) - len(train.labels)
+    console.print(
+        f"left out: Transform's copies of train pictures ({copies:,}), and the section trainer: "
+        "there --train-best says how many epochs, and tuner.objective which one is kept",
+        highlight=False,
+        soft_wrap=True,
+    )
     return {"train": len(train.labels), "validation": len(validation.labels)}
 
 

@@ -10,23 +10,28 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_tuner.errors import FatalError
 
 from tuning.sweep.archive import ArchiveError, unpack_job
 from tuning.sweep.board import in_lines, make_board
-from tuning.sweep.job import load_job
+from tuning.sweep.job import Job, load_job
 from tuning.sweep.results import HISTORY, MODEL, WINNER, pack_results
 from tuning.sweep.search import describe_winner, search
 from tuning.sweep.trials import Trial
 from tuning.sweep.workers import WorkerError, is_watched, is_worker, search_with_workers
-from tuning.training.rules import StoppingRule
+from tuning.training.batches import Arrays
+from tuning.training.rules import StoppingRule, best_epoch
 from tuning.training.winner import train_winner
 
 
 def main() -> str | None:
     """Searches, prints the leaderboard, perhaps trains the winner; returns what went wrong."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.seed is not None and not arguments.train_best:
+        parser.error("--seed is that of --train-best")
     try:
         folder = unpack_job(arguments.job) if arguments.job.is_file() else arguments.job
         job, train, validation = load_job(folder)
@@ -47,29 +52,49 @@ def main() -> str | None:
     winner = describe_winner(job, trials)
     for warning in winner["warnings"]:
         _say(f"warning: {warning}")
+    training = folder
+    if arguments.seed is not None:
+        training = folder / f"seed-{arguments.seed}"  # Beside those of other seeds.
+        training.mkdir(exist_ok=True)
+        job = job._replace(seed=arguments.seed)
+        winner["trained"] = {"monitor": job.objective, "seed": job.seed}
     text = json.dumps(winner, indent=1)
-    if not (folder / WINNER).exists() or (folder / WINNER).read_text() != text:
-        (folder / HISTORY).unlink(missing_ok=True)  # It was of another winner.
-    (folder / WINNER).write_text(text)
+    if not (training / WINNER).exists() or (training / WINNER).read_text() != text:
+        (training / HISTORY).unlink(missing_ok=True)  # It was of another winner.
+    (training / WINNER).write_text(text)
     if arguments.train_best:
-        (folder / HISTORY).unlink(missing_ok=True)
-        epochs = arguments.train_best
-        started = f"trial-{winner['trial']}-{epochs}"  # Another training does not go on from it.
-        model, history = train_winner(
-            winner,
-            train,
-            validation,
-            classes=job.classes,
-            epochs=epochs,
-            seed=job.seed,
-            rule=StoppingRule(monitor=job.objective),
-            checkpoints=folder / "best_checkpoints" / started,
-            on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
-        )
-        model.save(folder / MODEL)
-        (folder / HISTORY).write_text(json.dumps(history, indent=1))
-    _say(f"wrote {pack_results(folder)}: `mien sweep CONFIG --import` takes it")
+        _train_in_full(job, winner, train, validation, arguments.train_best, training)
+    _say(f"wrote {pack_results(folder, training)}: `mien sweep CONFIG --import` takes it")
     return None
+
+
+def _train_in_full(
+    job: Job,
+    winner: Mapping[str, Any],
+    train: Arrays,
+    validation: Arrays,
+    epochs: int,
+    folder: Path,
+) -> None:
+    """Leaves the trained winner and its history in the folder."""
+    (folder / HISTORY).unlink(missing_ok=True)
+    started = f"trial-{winner['trial']}-{epochs}"  # Another training does not go on from it.
+    rule = StoppingRule(monitor=job.objective)
+    model, history = train_winner(
+        winner,
+        train,
+        validation,
+        classes=job.classes,
+        epochs=epochs,
+        seed=job.seed,
+        rule=rule,
+        checkpoints=folder / "best_checkpoints" / started,
+        on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
+    )
+    model.save(folder / MODEL)
+    (folder / HISTORY).write_text(json.dumps(history, indent=1))
+    best = history[best_epoch(history, rule)]
+    _say(f"in full, seed {job.seed}: {job.objective} {best[job.objective]:.4f}")
 
 
 def _teller(objective: str) -> Callable[[Trial], None]:
@@ -101,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--train-best", type=int, default=0, metavar="EPOCHS", help="trains the winner in full"
     )
+    parser.add_argument("--seed", type=int, metavar="N", help="of that training, kept apart")
     return parser
 
 

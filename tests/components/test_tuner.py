@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,7 @@ def test_the_batch_size_that_was_found_is_that_of_the_training(run: Tune) -> Non
 
 
 TakeOver = Callable[..., dict[str, Any]]
+WINNER = {"hypermodel": "tiny", "batch_size": 8, "values": DEFAULTS, "trial": "2"}
 
 
 @pytest.fixture
@@ -240,6 +241,7 @@ def searched_elsewhere(
     def call(
         files: Sequence[str] = ("best.keras", "best_history.json"),
         splits: tuple[str, ...] = ("train", "validation"),
+        winner: Mapping[str, Any] = WINNER,
         **changed: Any,
     ) -> dict[str, Any]:
         examples, folder = tmp_path / "examples", tmp_path / "away"
@@ -252,23 +254,20 @@ def searched_elsewhere(
         for number, score in (("1", 0.7), ("2", 0.5)):
             write_trial(folder / "trials", Trial(number, "COMPLETED", score, DEFAULTS, []))
         (folder / "job.json").write_text(job_to_json(job))
-        write_json(folder / "best_hyperparameters.json", WINNER)
+        write_json(folder / "best_hyperparameters.json", winner)
         for name in files:
             (folder / name).write_text("[]")
         return take_over(
             examples,
             tmp_path / "best",
             tmp_path / "results",
-            results=pack_results(folder),
+            results=pack_results(folder, folder),
             hypermodel="tiny",
             objective="val_loss",
             work_dir=tmp_path / "work",
         )
 
     return call
-
-
-WINNER = {"hypermodel": "tiny", "batch_size": 8, "values": DEFAULTS, "trial": "2"}
 
 
 def test_a_search_on_another_machine_is_taken_over_with_its_model_and_its_trials(
@@ -282,6 +281,13 @@ def test_a_search_on_another_machine_is_taken_over_with_its_model_and_its_trials
     assert [trial["id"] for trial in trials] == ["2", "1"]
     assert [trial.id for trial in logged[0]] == ["2", "1"]
     assert (tmp_path / "results" / "objective.png").exists()
+
+
+def test_a_winner_that_was_trained_there_with_another_seed_says_so(
+    searched_elsewhere: TakeOver,
+) -> None:
+    trained = {"trained": {"monitor": "val_loss", "seed": 3}}
+    assert searched_elsewhere(winner=WINNER | trained) == WINNER | trained
 
 
 @pytest.mark.parametrize("files", [(), ("best.keras",)])  # Killed before it was whole.

@@ -1,6 +1,7 @@
 """`mien sweep` on tiny drawn faces: searched here, carried elsewhere, brought back."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_the_archive_has_originals_only_and_leaves_precision_to_the_other_machin
     np.testing.assert_array_equal(train.labels, split.labels[originals])
     assert len(validation.labels) == len(load_split(examples, "validation"))
     assert (job.precision, job.max_trials, job.image_shape) == ("auto", 2, (24, 24, 1))
+
+
+def test_what_an_archive_leaves_out_is_said(
+    archive: Path, request_: Request, tmp_path: Path
+) -> None:
+    said = console()
+    images = export_sweep(request_, tmp_path / "again.zip", said)
+    _, train, _ = load_job(unpack_job(archive))
+    assert images["train"] == len(train.labels)
+    text = said.file.getvalue()  # type: ignore[attr-defined]
+    copies = re.search(r"left out: Transform's copies of train pictures \((\d+)\)", text)
+    assert copies
+    assert int(copies[1]) > 0
+    assert "the section trainer: there --train-best says" in text
 
 
 @pytest.mark.parametrize("name", ["nowhere/away.zip", "away.tar"])

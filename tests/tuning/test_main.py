@@ -88,6 +88,32 @@ def test_from_the_archive_to_leaderboard_winner_and_results(
     assert loss == pytest.approx(min(row["val_loss"] for row in history), rel=1e-4)
 
 
+def test_each_seed_of_the_full_training_has_its_own_results(
+    run: Callable[..., str | None], archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = archive.with_suffix("")
+    weights = {}
+    for seed in (1, 2):
+        assert run(archive, "--train-best", "1", "--seed", str(seed)) is None
+        (row,) = json.loads((folder / f"seed-{seed}" / "best_history.json").read_text())
+        told = capsys.readouterr().out
+        assert f"in full, seed {seed}: val_loss {row['val_loss']:.4f}" in told
+        with zipfile.ZipFile(folder / f"seed-{seed}" / "results.zip") as results:
+            winner = json.loads(results.read("best_hyperparameters.json"))
+            assert {"job.json", "best.keras", "trials/2.json"} <= set(results.namelist())
+        assert winner["trained"] == {"monitor": "val_loss", "seed": seed}
+        weights[seed] = keras.models.load_model(folder / f"seed-{seed}" / "best.keras").weights
+    assert any((np.array(a) != np.array(b)).any() for a, b in zip(*weights.values(), strict=True))
+    assert not (folder / "best.keras").exists()
+
+
+def test_a_seed_is_that_of_the_full_training_alone(
+    run: Callable[..., str | None], archive: Path
+) -> None:
+    with pytest.raises(SystemExit):
+        run(archive, "--seed", "1")
+
+
 def test_a_second_start_runs_no_trial_again(
     run: Callable[..., str | None], archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,15 +32,20 @@ class Results(NamedTuple):
     winner: dict[str, Any]
 
 
-def pack_results(folder: Path) -> Path:
-    """Puts what a search left, without the arrays, into one file in its folder; returns it."""
-    files = [
-        path for name in ("job.json", WINNER, MODEL, HISTORY) if (path := folder / name).exists()
-    ]
-    with zipfile.ZipFile(folder / RESULTS, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in (*files, *sorted((folder / "trials").glob("*.json"))):
+def pack_results(folder: Path, training: Path) -> Path:
+    """Puts what a search left, without the arrays, into one file; returns it.
+
+    Args:
+        folder: of the search.
+        training: folder of its winner and the winner's training, which the file goes to.
+    """
+    files = [folder / "job.json", *(training / name for name in (WINNER, MODEL, HISTORY))]
+    with zipfile.ZipFile(training / RESULTS, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in filter(Path.exists, files):
+            archive.write(path, path.name)
+        for path in sorted((folder / "trials").glob("*.json")):
             archive.write(path, path.relative_to(folder))
-    return folder / RESULTS
+    return training / RESULTS
 
 
 def unpack_results(path: Path, folder: Path) -> Results:

@@ -23,7 +23,7 @@ def results(tmp_path: Path) -> Path:
     (folder / "best_hyperparameters.json").write_text(json.dumps(WINNER))
     (folder / "best.keras").write_bytes(b"weights" * 1000)
     (folder / "train_images.npy").write_bytes(b"pictures")
-    return pack_results(folder)
+    return pack_results(folder, folder)
 
 
 def test_what_is_packed_comes_back_without_the_pictures(results: Path, tmp_path: Path) -> None:
