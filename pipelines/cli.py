@@ -94,7 +94,7 @@ def sweep(
     raw_dir: RawDirOption = None,
     root: RootOption = ROOT,
     override: SetOption = None,
-    trials: Annotated[int | None, typer.Option(help="How many at most.", min=1)] = None,
+    trials: Annotated[int | None, typer.Option(help="How many at most.", min=0)] = None,
     minutes: Annotated[float | None, typer.Option(help="How long trials are started.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that search; one a GPU, if any.", min=1)
@@ -115,12 +115,14 @@ def sweep(
     from dataclasses import replace
 
     from pipelines.config import load_config
+    from pipelines.errors import UsageError
     from pipelines.run import Request
     from pipelines.sweep import export_sweep, import_sweep, print_sweep, run_sweep, with_trials
 
     options = {"max_trials": trials, "minutes": minutes, "workers": workers, "oracle": oracle}
     said = [f"tuner.{name}={value}" for name, value in options.items() if value is not None]
-    if minutes and not trials and not any("tuner.max_trials=" in text for text in override or ()):
+    numbered = trials is not None or any("tuner.max_trials=" in text for text in override or ())
+    if minutes and not numbered:
         said.append("tuner.max_trials=null")  # A config's own number would be the bound.
     name, loaded = load_config(config, [*(override or ()), *said])
     console = _console()
@@ -132,7 +134,10 @@ def sweep(
         again = ["mien", "run", config, *places, *(f"--set={setting}" for setting in settings)]
         _print(f"to judge, export and publish the winner: {shlex.join(again)}")
         return
-    request = replace(request, config=with_trials(loaded, console))
+    if trials == 0 and not export:
+        raise UsageError("--trials 0 is no sweep: mien run, with --set tuner.max_trials=0")
+    if trials != 0:
+        request = replace(request, config=with_trials(loaded, console))
     if export:
         images = export_sweep(request, export, console)
         counts = ", ".join(f"{count:,} of {split}" for split, count in images.items())

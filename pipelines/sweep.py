@@ -72,7 +72,7 @@ def run_sweep(request: Request, console: Console) -> Sweep:
     step = executions(request.root / "store", "tuner")[0]
     folder = step / "tuner_results"
     trials = [Trial(**trial) for trial in read_json(folder / "trials.json")]
-    if not trials:
+    if not trials and not request.config.tuner.results:  # Those may be of the defaults.
         raise UsageError(_NOTHING_TO_SELECT_ON)
     warnings = read_json(step / "best_hyperparameters" / WINNER).get("warnings", [])
     return Sweep(request.config.tuner.objective, trials, folder, warnings)
@@ -80,6 +80,8 @@ def run_sweep(request: Request, console: Console) -> Sweep:
 
 def export_sweep(request: Request, path: Path, console: Console) -> dict[str, int]:
     """Writes the search as one file for a machine without TensorFlow; returns images a split.
+
+    Without trials (`max_trials` 0) it is the training of the hypermodel's defaults.
 
     Of the train split the originals, not Transform's copies: those would double the file, and a
     hypermodel that augments makes its own; what is left out is said. The test split stays here.
@@ -94,6 +96,7 @@ def export_sweep(request: Request, path: Path, console: Console) -> dict[str, in
     from tuning.hypermodels import get_hypermodel
     from tuning.space import SpaceError, require_possible
 
+    _require_search(request.config)
     if not path.parent.is_dir() or path.suffix != ".zip":
         raise UsageError(f"--export {path}: wanted a .zip file in a folder that is there")
     if request.config.tuner.hypermodel == "transfer":

@@ -18,7 +18,7 @@ from tuning.sweep.archive import ArchiveError, unpack_job
 from tuning.sweep.board import in_lines, make_board
 from tuning.sweep.job import Job, load_job
 from tuning.sweep.results import HISTORY, MODEL, WINNER, pack_results
-from tuning.sweep.search import describe_winner, search
+from tuning.sweep.search import describe_defaults, describe_winner, search
 from tuning.sweep.trials import Trial
 from tuning.sweep.workers import WorkerError, is_watched, is_worker, search_with_workers
 from tuning.training.batches import Arrays
@@ -45,13 +45,16 @@ def main() -> str | None:
         return str(error)
     if is_worker() or is_watched():
         return None
-    for line in in_lines(make_board(trials, job.objective)):
-        _say(line)
-    if not trials or trials[0].score is None:
-        return "no trial completed"
-    winner = describe_winner(job, trials)
-    for warning in winner["warnings"]:
-        _say(f"warning: {warning}")
+    if job.max_trials == 0:
+        winner = describe_defaults(job, len(train.labels), folder)
+    else:
+        for line in in_lines(make_board(trials, job.objective)):
+            _say(line)
+        if not trials or trials[0].score is None:
+            return "no trial completed"
+        winner = describe_winner(job, trials)
+        for warning in winner["warnings"]:
+            _say(f"warning: {warning}")
     training = folder
     if arguments.seed is not None:
         training = folder / f"seed-{arguments.seed}"  # Beside those of other seeds.
@@ -78,7 +81,8 @@ def _train_in_full(
 ) -> None:
     """Leaves the trained winner and its history in the folder."""
     (folder / HISTORY).unlink(missing_ok=True)
-    started = f"trial-{winner['trial']}-{epochs}"  # Another training does not go on from it.
+    name = f"trial {winner['trial']}" if "trial" in winner else "the defaults"
+    started = f"{name.replace(' ', '-')}-{epochs}"  # Another training does not go on from it.
     rule = StoppingRule(monitor=job.objective)
     model, history = train_winner(
         winner,
@@ -89,7 +93,7 @@ def _train_in_full(
         seed=job.seed,
         rule=rule,
         checkpoints=folder / "best_checkpoints" / started,
-        on_epoch=lambda row: _say(f"trial {winner['trial']} in full, {_epoch(row, epochs)}"),
+        on_epoch=lambda row: _say(f"{name} in full, {_epoch(row, epochs)}"),
     )
     model.save(folder / MODEL)
     (folder / HISTORY).write_text(json.dumps(history, indent=1))

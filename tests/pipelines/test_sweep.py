@@ -195,6 +195,25 @@ def test_what_an_archive_leaves_out_is_said(
     assert "the section trainer: there --train-best says" in text
 
 
+def test_without_trials_the_training_of_the_defaults_is_exported_and_taken_over(
+    request_: Request,
+    tiny_config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "none.zip"
+    overrides = [f"--set={text}" for text in OVERRIDES]
+    options = ["--root", str(request_.root), "--trials", "0", "--export", str(path)]
+    finished = CliRunner().invoke(app, ["sweep", str(tiny_config), *overrides, *options])
+    assert finished.exit_code == 0, finished.output
+    assert load_job(unpack_job(path))[0].max_trials == 0
+    monkeypatch.setattr("sys.argv", ["tuning", str(path), "--train-best", "1"])
+    assert main() is None
+    sweep = import_sweep(request_, tmp_path / "none" / "results.zip", console())
+    assert sweep.trials == []
+    print_sweep(console(), sweep, request_.root)
+
+
 @pytest.mark.parametrize("name", ["nowhere/away.zip", "away.tar"])
 def test_an_archive_that_cannot_be_written_is_said_first(
     request_: Request, tmp_path: Path, name: str
@@ -259,7 +278,8 @@ def test_without_a_validation_split_a_sweep_says_so(request_: Request, tmp_path:
     ("arguments", "said"),
     [
         (["--oracle", "guess"], "'guess' is not one of 'random', 'bayesian', 'hyperband', 'grid'"),
-        (["--trials", "0"], "--trials"),
+        (["--trials", "-1"], "--trials"),
+        (["--trials", "0"], "--trials 0 is no sweep: mien run"),
         (["--minutes", "-1"], "tuner.minutes"),
     ],
 )

@@ -12,6 +12,7 @@ from tuning.__main__ import main
 from tuning.heads import with_class_probabilities
 from tuning.sweep.archive import pack_job
 from tuning.sweep.job import Job
+from tuning.sweep.results import unpack_results
 from tuning.sweep.trials import read_trials
 from tuning.training.batches import Arrays
 
@@ -29,23 +30,25 @@ def _eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
+JOB = Job(
+    hypermodel="emoji_cnn",
+    image_shape=(22, 22, 1),
+    classes=2,
+    oracle="random",
+    objective="val_loss",
+    max_trials=2,
+    minutes=None,
+    epochs=1,
+    patience=None,
+    batch_size=8,
+    precision="auto",
+    seed=0,
+)
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    job = Job(
-        hypermodel="emoji_cnn",
-        image_shape=(22, 22, 1),
-        classes=2,
-        oracle="random",
-        objective="val_loss",
-        max_trials=2,
-        minutes=None,
-        epochs=1,
-        patience=None,
-        batch_size=8,
-        precision="auto",
-        seed=0,
-    )
-    pack_job(tmp_path / "sweep.zip", job, Arrays(PIXELS, LABELS), Arrays(PIXELS[:8], LABELS[:8]))
+    pack_job(tmp_path / "sweep.zip", JOB, Arrays(PIXELS, LABELS), Arrays(PIXELS[:8], LABELS[:8]))
     return tmp_path / "sweep.zip"
 
 
@@ -105,6 +108,26 @@ def test_each_seed_of_the_full_training_has_its_own_results(
         weights[seed] = keras.models.load_model(folder / f"seed-{seed}" / "best.keras").weights
     assert any((np.array(a) != np.array(b)).any() for a, b in zip(*weights.values(), strict=True))
     assert not (folder / "best.keras").exists()
+
+
+def test_without_trials_the_defaults_are_trained(
+    run: Callable[..., str | None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JOB._replace(max_trials=0, fixed={"filters": 8})
+    pack_job(tmp_path / "none.zip", job, Arrays(PIXELS, LABELS), Arrays(PIXELS[:8], LABELS[:8]))
+    assert run(tmp_path / "none.zip", "--train-best", "1") is None
+    assert "the defaults in full, epoch 1/1" in capsys.readouterr().out
+    found = unpack_results(tmp_path / "none" / "results.zip", tmp_path / "here")
+    assert found.trials == []
+    assert found.winner == {
+        "hypermodel": "emoji_cnn",
+        "precision": "float32",
+        "batch_size": 8,
+        "values": {"filters": 8, "units": 512, "learning_rate": 1e-3},
+        "chosen_by": "defaults: no search was asked for",
+        "warnings": [],
+    }
+    assert (tmp_path / "here" / "best.keras").exists()
 
 
 def test_a_seed_is_that_of_the_full_training_alone(

@@ -9,9 +9,9 @@ from typing import Any
 
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size
+from tuning.accelerator import BATCH_SIZE, dtype_policy, largest_batch_size, resolve_precision
 from tuning.hypermodels import get_hypermodel
-from tuning.space import build_with, with_fixed
+from tuning.space import build_with, default_values, with_fixed
 from tuning.sweep.chief import become_chief
 from tuning.sweep.job import Job
 from tuning.sweep.oracles import make_oracle
@@ -88,6 +88,25 @@ def describe_winner(job: Job, trials: Sequence[Trial]) -> dict[str, Any]:
         "batch_size": trials[0].batch_size,
         **describe_best(trials, job.objective),
         "warnings": _ended_early(job, trials),
+    }
+
+
+def describe_defaults(job: Job, images: int, folder: Path) -> dict[str, Any]:
+    """As `describe_winner`, of a job without trials.
+
+    Args:
+        job: whose hypermodel's defaults are taken.
+        images: of train.
+        folder: of the search.
+    """
+    batch_size = _batch_size(job, images, folder)
+    return {
+        "hypermodel": job.hypermodel,
+        "precision": resolve_precision(job.precision),
+        "batch_size": batch_size,
+        "values": default_values(_builder(job, images, batch_size)),
+        "chosen_by": "defaults: no search was asked for",
+        "warnings": [],
     }
 
 
