@@ -9,6 +9,9 @@ from filelock import FileLock
 
 log = logging.getLogger(__name__)
 
+_PATIENCE = 0.5
+"""Seconds to wait for a database that another process has locked: the run shall begin."""
+
 _PLACES = {
     "experiments": "artifact_location",
     "runs": "artifact_uri",
@@ -32,7 +35,7 @@ def prepare_database(root: Path, experiment: str, artifacts: str) -> None:
             _make(path)
             return
         try:
-            with closing(sqlite3.connect(path)) as database, database:
+            with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database, database:
                 _follow(database, experiment, artifacts)
         except sqlite3.Error as error:  # Locked, or damaged, which the run outlives.
             log.warning("%s: %s", path, error)

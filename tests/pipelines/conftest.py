@@ -33,6 +33,7 @@ def mien() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `mien` as a user does, in a process of its own."""
 
     def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        options.setdefault("env", _without_mlflow())
         return subprocess.run(
             [MIEN, *map(str, arguments)], capture_output=True, text=True, timeout=600, **options
         )
@@ -43,6 +44,11 @@ def mien() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """Of processes that find no tracking server but the root's own."""
+    return _without_mlflow()
+
+
+def _without_mlflow() -> dict[str, str]:
+    # `mlflow.set_tracking_uri` of a test before would name a server to all processes.
     return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 
 
