@@ -535,6 +535,7 @@ def main() -> None:
             import traceback
 
             traceback.print_exc()
-        for line in (f"mien: {explain(error)}", *getattr(error, "__notes__", [])):
-            typer.echo(line, err=True)
+        for note in getattr(error, "__notes__", []):  # Where the report lies.
+            typer.echo(note)
+        typer.echo(f"mien: {explain(error)}", err=True)
         sys.exit(exit_status(error))

@@ -264,11 +264,12 @@ def test_more_folds_than_subjects_are_one_line_and_a_run_json(
     root = finished.root
     failed = mien("run", config, "--root", root, "--set", "split.kfold=7", env=environment)
     assert failed.returncode == 2
-    line, report = failed.stderr.strip().splitlines()
+    (line,) = failed.stderr.strip().splitlines()
     assert line.startswith("mien: fold_0 failed: example_gen failed: split.kfold=7: ")
     assert "only 6 subjects" in line
     run = read_run(root)
-    assert report == f"report: {root / 'runs' / run['run_id'] / 'report.html'}"
+    report = root / "runs" / run["run_id"] / "report.html"
+    assert failed.stdout.splitlines()[-1] == f"report: {report}"
     assert (run["config"], run["metrics"]) == ("folds", {})
     assert [step["state"] for step in run["steps"]] == ["failed"] + ["skipped"] * 6
     assert "only 6 subjects" in run["steps"][0]["reason"]

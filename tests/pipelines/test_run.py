@@ -237,10 +237,11 @@ def test_a_failed_step_is_a_line_a_report_and_a_run_json(
     options = ("--set", "dataset.options.subjects=0")
     finished = mien("run", tiny_config, "--root", tmp_path, *options, env=environment)
     assert finished.returncode == 2
-    line, report = finished.stderr.strip().splitlines()
+    (line,) = finished.stderr.strip().splitlines()
     assert line.startswith("mien: example_gen failed: ")
     assert "subjects" in line
-    assert "example_gen failed" in Path(report.removeprefix("report: ")).read_text()
+    report = finished.stdout.splitlines()[-1].removeprefix("report: ")
+    assert "example_gen failed" in Path(report).read_text()
     assert list(states(tmp_path).values()) == ["failed"] + ["skipped"] * 8
 
 
