@@ -121,15 +121,15 @@ def sweep(
 
     options = {"max_trials": trials, "minutes": minutes, "workers": workers, "oracle": oracle}
     said = [f"tuner.{name}={value}" for name, value in options.items() if value is not None]
-    numbered = trials is not None or any("tuner.max_trials=" in text for text in override or ())
-    if minutes and not numbered:
-        said.append("tuner.max_trials=null")  # A config's own number would be the bound.
-    name, loaded = load_config(config, [*(override or ()), *said])
+    # Else a config's own number would be the bound; one that is said comes after it, and is.
+    unbounded = ["tuner.max_trials=null"] if minutes else []
+    settings = [*unbounded, *(override or ()), *said]
+    name, loaded = load_config(config, settings)
     console = _console()
     request = Request(name, loaded, root, raw_dir, quiet=not _verbose())
     if import_:
         print_sweep(console, import_sweep(request, import_, console), root)
-        settings = [*(override or ()), *said, f"tuner.results={import_}"]
+        settings.append(f"tuner.results={import_}")
         places = [f"--root={root}", *([f"--raw-dir={raw_dir}"] if raw_dir else [])]
         again = ["mien", "run", config, *places, *(f"--set={setting}" for setting in settings)]
         _print(f"to judge, export and publish the winner: {shlex.join(again)}")

@@ -199,7 +199,7 @@ async def _read(request: web.Request, take: Callable[[int], None]) -> bytes:
     body = b"".join(parts)
     if request.headers.get("Content-Encoding", "identity") == "identity":
         return body
-    inflated = await off_the_loop(MAX_MESSAGE_BYTES, _inflate, body)
+    inflated = await asyncio.to_thread(_inflate, body)
     take(len(inflated))
     _require_few(len(inflated))
     return inflated

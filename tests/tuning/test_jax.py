@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tuning.jobs import JOB
 from tuning.sweep.archive import pack_job
-from tuning.sweep.job import Job
 from tuning.training.batches import Arrays
 
 ROOT = Path(__file__).parents[2]
@@ -44,19 +44,13 @@ runpy.run_module("tuning", run_name="__main__", alter_sys=True)
 def test_an_augmented_network_is_searched_and_trained_compiled(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     arrays = Arrays(rng.integers(0, 256, (32, 8, 8, 1), dtype=np.uint8), np.arange(32) % 3)
-    job = Job(
+    job = JOB._replace(
         hypermodel="expression_net",
         image_shape=(8, 8, 1),
         classes=3,
-        oracle="random",
-        objective="val_loss",
         max_trials=1,
-        minutes=None,
-        epochs=1,
-        patience=None,
         batch_size=16,
         precision="auto",
-        seed=0,
         fixed={"augment": "affine", "stages": 3, "width": 16, "convolutions": 1},
     )
     pack_job(tmp_path / "tiny.zip", job, arrays, arrays)

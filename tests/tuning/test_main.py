@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tuning import jobs
 from tuning.__main__ import main
 from tuning.heads import with_class_probabilities
 from tuning.sweep.archive import pack_job
-from tuning.sweep.job import Job
 from tuning.sweep.results import unpack_results
 from tuning.sweep.trials import read_trials
 from tuning.training.batches import Arrays
@@ -30,20 +30,7 @@ def _eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-JOB = Job(
-    hypermodel="emoji_cnn",
-    image_shape=(22, 22, 1),
-    classes=2,
-    oracle="random",
-    objective="val_loss",
-    max_trials=2,
-    minutes=None,
-    epochs=1,
-    patience=None,
-    batch_size=8,
-    precision="auto",
-    seed=0,
-)
+JOB = jobs.JOB._replace(precision="auto")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ it takes seconds to import, so who calls has it. An alias is one, also where sev
 one server: it is of the root that pushed, promoted or rolled back last.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,21 +47,27 @@ def register(base_path: Path) -> bool:
     In the run that is open; where none is, there is nobody to tell.
     """
 
-    def call(mlflow: Any) -> None:
-        with lock(base_path):
-            register_missing(mlflow, base_path)
-            set_aliases(mlflow, base_path)
+    def change(mlflow: Any) -> None:
+        register_missing(mlflow, base_path)
+        set_aliases(mlflow, base_path)
 
-    return tracking.active_run() is None or tracking.tell(call)
+    return _tell(base_path, change)
 
 
 def register_late(base_path: Path) -> bool:
     """As `register`, for an earlier push: where nothing is missing, aliases may be another's."""
 
+    def change(mlflow: Any) -> None:
+        if register_missing(mlflow, base_path):
+            set_aliases(mlflow, base_path)
+
+    return _tell(base_path, change)
+
+
+def _tell(base_path: Path, change: Callable[[Any], None]) -> bool:
     def call(mlflow: Any) -> None:
         with lock(base_path):
-            if register_missing(mlflow, base_path):
-                set_aliases(mlflow, base_path)
+            change(mlflow)
 
     return tracking.active_run() is None or tracking.tell(call)
 

@@ -69,14 +69,10 @@ class TrackingQueue:
 
     def close(self) -> bool:
         """Sends what is left; returns whether all was sent, else the spool keeps the rest."""
-        self.close_when_sent()
-        return self._wait(lambda: self._done)
-
-    def close_when_sent(self) -> None:
-        """Ends the thread, and removes the spool, when nothing is left to send."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        return self._wait(lambda: self._done)
 
     def _wait(self, done: Callable[[], bool]) -> bool:
         with self._changed:

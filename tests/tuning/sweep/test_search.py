@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tuning import jobs
 from tuning.heads import classify, compile_classifier
 from tuning.space import default_values
 from tuning.sweep import search as searching
 from tuning.sweep.chief import become_chief
-from tuning.sweep.job import Job
 from tuning.sweep.running import KILLS, run_trial
 from tuning.sweep.search import search
 from tuning.sweep.trials import Trial, read_trials, running_seconds, write_trial
@@ -31,20 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserW
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 1), dtype=np.uint8)
 DATA = Arrays(PIXELS, np.arange(24) % 2)
 
-JOB = Job(
-    hypermodel="tiny",
-    image_shape=(4, 4, 1),
-    classes=2,
-    oracle="random",
-    objective="val_loss",
-    max_trials=3,
-    minutes=None,
-    epochs=1,
-    patience=None,
-    batch_size=12,
-    precision="float32",
-    seed=0,
-)
+JOB = jobs.JOB._replace(hypermodel="tiny", image_shape=(4, 4, 1), max_trials=3, batch_size=12)
 
 Search = Callable[..., list[Trial]]
 

@@ -8,8 +8,9 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.tuning.jobs import JOB
 from tuning.sweep import workers
-from tuning.sweep.job import Job, save_job
+from tuning.sweep.job import save_job
 from tuning.sweep.trials import Trial, read_trials
 from tuning.sweep.workers import DEATHS, WorkerError, gpus, is_worker, search_with_workers
 from tuning.training.batches import Arrays
@@ -24,20 +25,7 @@ def job(tmp_path: Path) -> Path:
         labels = np.arange(count) % 2
         return Arrays(rng.integers(0, 256, (count, 22, 22, 1), dtype=np.uint8), labels)
 
-    said = Job(
-        hypermodel="emoji_cnn",
-        image_shape=(22, 22, 1),
-        classes=2,
-        oracle="random",
-        objective="val_loss",
-        max_trials=4,
-        minutes=None,
-        epochs=4,
-        patience=None,
-        batch_size=8,
-        precision="float32",
-        seed=0,
-    )
+    said = JOB._replace(max_trials=4, epochs=4)
     save_job(tmp_path / "job", said, arrays(160), arrays(8))
     return tmp_path / "job"
 

@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from components.common.tracking.mlflow_sender import RefusedError, Sender
 from components.common.tracking.spool import Record, Spool
-from components.common.tracking.tracking_queue import TrackingQueue
+from components.common.tracking.tracking_queue import replay
 
 START: Record = {"op": "start", "run": "a", "parent": None, "name": "tiny", "tags": {}, "at": 1000}
 
@@ -192,7 +192,6 @@ def test_without_the_client_of_an_artifact_store_metrics_and_the_end_are_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     spool = Spool(tmp_path / "s")
-    queue = TrackingQueue(spool, Sender(sender.uri, "on s3", "s3://faces/mlflow"))
     (tmp_path / "plot.png").write_text("pixels")
     for record in (
         {**START, "run": "a"},
@@ -200,10 +199,9 @@ def test_without_the_client_of_an_artifact_store_metrics_and_the_end_are_told(
         of_a("metrics", rows=[["loss", 0.5, 2000, 1]]),
         of_a("end", status="FINISHED"),
     ):
-        queue.put(record)
-    queue.close_when_sent()
+        spool.append(record)
     with caplog.at_level(logging.WARNING):
-        queue.work()
+        assert replay(spool, Sender(sender.uri, "on s3", "s3://faces/mlflow"))
     run = sender.client.get_run(spool.ids["a"])
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 0.5})
     assert "boto3" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from components.common.tracking import tracking_queue
 from components.common.tracking.mlflow_sender import RefusedError
 from components.common.tracking.spool import Record, Spool
-from components.common.tracking.tracking_queue import TrackingQueue
+from components.common.tracking.tracking_queue import TrackingQueue, replay
 from tests.components.common.tracking.full_disk import FullDisk
 
 
@@ -141,9 +141,7 @@ def test_what_was_not_sent_waits_for_the_next_process(
     queue.spool.mark_sent("theirs")
     queue.spool.close()
     spool = Spool(tmp_path / "spool")
-    again = TrackingQueue(spool, sender)  # type: ignore[arg-type]
-    again.close_when_sent()
-    again.work()
+    assert replay(spool, sender)  # type: ignore[arg-type]
     assert sender.taken == [1, 2]
     assert spool.ids == {"r": "theirs"}
 
